@@ -1,0 +1,94 @@
+"""Who is asking: a bearer token, or the session cookie with its CSRF token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeGuard
+
+from django.contrib.auth import get_user
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest, HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+
+from chatbot.accounts.models import User
+from chatbot.accounts.tokens import find_user_by_token
+from chatbot.core.db import db_call
+from chatbot.core.errors import Forbidden, Unauthenticated
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class CsrfFailed(Forbidden):
+    code = "csrf_failed"
+    sentence = "The page is out of date. Reload it and try again."
+
+
+class Suspended(Forbidden):
+    code = "suspended"
+    sentence = "This account is suspended."
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponseBase:
+        raise CsrfFailed
+
+
+def bearer_token(authorization: str) -> str | None:
+    """Return the token of an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _may_enter(user: User | AnonymousUser | None) -> TypeGuard[User]:
+    return isinstance(user, User) and user.is_active
+
+
+def admit(user: User | AnonymousUser | None) -> User:
+    """Return the user if they may use the service. Raises Unauthenticated or Suspended."""
+    if not _may_enter(user):
+        raise Unauthenticated
+    if user.is_suspended:
+        raise Suspended
+    return user
+
+
+def _authenticate(request: HttpRequest) -> User:
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if token is not None:
+        return admit(find_user_by_token(token))
+    user = admit(get_user(request))
+    if request.method not in SAFE_METHODS:
+        _CsrfCheck(lambda _: HttpResponseBase()).process_view(request, None, (), {})
+    return user
+
+
+async def authenticate(request: HttpRequest) -> User:
+    """Return the person behind an API request.
+
+    A bearer token, when sent, decides alone: a bad one is refused even with a good cookie.
+    Raises Unauthenticated, CsrfFailed or Suspended.
+    """
+    return await db_call(_authenticate, request)
+
+
+def _authenticate_socket(
+    headers: Iterable[tuple[bytes, bytes]], session: SessionBase | None
+) -> User:
+    for name, value in headers:
+        if name == b"authorization":
+            token = bearer_token(value.decode("latin-1"))
+            if token is not None:
+                return admit(find_user_by_token(token))
+    if session is None:
+        raise Unauthenticated
+    request = HttpRequest()
+    request.session = session
+    return admit(get_user(request))
+
+
+async def authenticate_socket(
+    headers: Iterable[tuple[bytes, bytes]], session: SessionBase | None
+) -> User:
+    """Return the person behind a WebSocket handshake. Raises Unauthenticated or Suspended."""
+    return await db_call(_authenticate_socket, headers, session)

@@ -1,0 +1,97 @@
+"""Monthly token budgets: reserve the worst case before, settle the real usage after.
+
+Each change is one conditional UPDATE, so that parallel requests cannot overspend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F
+
+from chatbot.accounts.models import BudgetPeriod, User
+from chatbot.core.errors import BudgetExhausted
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Tokens of one month."""
+
+    limit: int
+    reserved: int
+    spent: int
+    resets_at: datetime
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.reserved - self.spent)
+
+
+def month_of(moment: datetime) -> date:
+    return moment.astimezone(UTC).date().replace(day=1)
+
+
+def next_month(month: date) -> datetime:
+    year, index = divmod(month.year * 12 + month.month, 12)
+    return datetime(year, index + 1, 1, tzinfo=UTC)
+
+
+def monthly_limit(user: User) -> int:
+    if user.monthly_token_budget is not None:
+        return user.monthly_token_budget
+    return int(settings.BUDGET_TOKENS[user.plan])
+
+
+def _period(user: User, month: date) -> BudgetPeriod:
+    """Return this month's row, made on first use and kept at the plan's present limit."""
+    limit = monthly_limit(user)
+    period, _ = BudgetPeriod.objects.get_or_create(
+        user=user, month=month, defaults={"limit": limit}
+    )
+    if period.limit != limit:
+        BudgetPeriod.objects.filter(pk=period.pk).update(limit=limit)
+        period.limit = limit
+    return period
+
+
+def read_budget(user: User, *, now: datetime) -> Budget:
+    month = month_of(now)
+    period = BudgetPeriod.objects.filter(user=user, month=month).first()
+    return Budget(
+        limit=monthly_limit(user),
+        reserved=period.reserved if period else 0,
+        spent=period.spent if period else 0,
+        resets_at=next_month(month),
+    )
+
+
+def reserve_tokens(user: User, tokens: int, *, now: datetime) -> date:
+    """Set `tokens` aside and return the month they were taken from.
+
+    Raises BudgetExhausted, with when the budget resets, if they are not there.
+    """
+    month = month_of(now)
+    period = _period(user, month)
+    reserved = BudgetPeriod.objects.filter(
+        pk=period.pk, limit__gte=F("reserved") + F("spent") + tokens
+    ).update(reserved=F("reserved") + tokens)
+    if not reserved:
+        resets_at = next_month(month)
+        raise BudgetExhausted(
+            retry_after_s=(resets_at - now).total_seconds(),
+            detail={"resetsAt": resets_at.isoformat(), "needed": tokens},
+        )
+    return month
+
+
+def settle_tokens(user_id: UUID, *, month: date, reserved: int, spent: int) -> None:
+    """Turn a reservation into what was really used (0 releases it).
+
+    Call it once, in the transaction that ends the generation: it is not idempotent by itself.
+    """
+    BudgetPeriod.objects.filter(user_id=user_id, month=month, reserved__gte=reserved).update(
+        reserved=F("reserved") - reserved, spent=F("spent") + spent
+    )

@@ -1,0 +1,47 @@
+"""How many messages a person may send in a minute, counted the same for HTTP and WebSocket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from django.conf import settings
+from django_ratelimit.core import get_usage
+
+from chatbot.accounts.models import User
+from chatbot.core.errors import RateLimited
+
+# django-ratelimit reads the method and the headers of a request; the WebSocket has neither.
+_NO_REQUEST = SimpleNamespace(method="POST", META={})
+
+
+@dataclass(frozen=True, slots=True)
+class RateStatus:
+    limit: int
+    remaining: int
+    resets_in_s: int
+
+
+def _usage(user: User, *, count: bool) -> tuple[RateStatus, bool]:
+    limit = int(settings.SENDS_PER_MINUTE[user.plan])
+    usage = get_usage(
+        _NO_REQUEST,
+        group="send",
+        key=lambda _group, _request: str(user.pk),
+        rate=f"{limit}/m",
+        increment=count,
+    )
+    status = RateStatus(limit, max(0, limit - usage["count"]), usage["time_left"])
+    return status, usage["should_limit"]
+
+
+def read_rate(user: User) -> RateStatus:
+    return _usage(user, count=False)[0]
+
+
+def count_send(user: User) -> RateStatus:
+    """Count one send. Raises RateLimited, with when to try again, beyond the plan's limit."""
+    status, exceeded = _usage(user, count=True)
+    if exceeded:
+        raise RateLimited(retry_after_s=status.resets_in_s)
+    return status

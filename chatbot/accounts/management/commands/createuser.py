@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from chatbot.accounts.models import Plan
+from chatbot.accounts.people import create_person
+
+
+class Command(BaseCommand):
+    help = (
+        "Create a person who signs in by email. The password is asked for in a terminal, or read "
+        "with --password-stdin; without one, they set it by password reset."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("--plan", choices=Plan.values, default=Plan.FREE)
+        parser.add_argument("--staff", action="store_true", help="may enter /admin/ with all rights")
+        parser.add_argument("--password-stdin", action="store_true", help="read one line")
+
+    def handle(self, *, email: str, plan: str, staff: bool, **options: Any) -> None:
+        password = ""
+        if options["password_stdin"]:
+            password = sys.stdin.readline().rstrip("\r\n")
+        elif sys.stdin.isatty():
+            password = getpass.getpass("Password (empty: set it later by password reset): ")
+        try:
+            user = create_person(email, password or None, plan=Plan(plan), staff=staff)
+        except ValidationError as exc:
+            raise CommandError(" ".join(exc.messages)) from exc
+        role = "staff, " if staff else ""
+        self.stdout.write(f"Created {user.email} ({role}plan {user.plan}).")

@@ -1,0 +1,33 @@
+"""People made and erased from outside the sign-up form."""
+
+from __future__ import annotations
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from chatbot.accounts.models import Plan, User
+
+
+def create_person(
+    email: str, password: str | None, *, plan: Plan = Plan.FREE, staff: bool = False
+) -> User:
+    """Create a person with a verified address; without a password they use password reset.
+
+    Raises ValidationError for a bad address, a weak password, or an address already in use.
+    """
+    email = email.strip().lower()
+    validate_email(email)
+    if password is not None:
+        validate_password(password, User(email=email))
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(
+                email, password, plan=plan, is_staff=staff, is_superuser=staff
+            )
+            EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+    except IntegrityError as exc:
+        raise ValidationError(f"{email} is already registered.") from exc
+    return user

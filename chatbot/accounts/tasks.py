@@ -1,0 +1,12 @@
+"""Celery front doors of the accounts."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+
+@shared_task(name="accounts.clear_expired_sessions")
+def clear_expired_sessions() -> None:
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()

@@ -1,0 +1,70 @@
+"""The root of every connection: static files, HTTP, WebSocket."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbot.settings.prod")
+
+from django.core.asgi import get_asgi_application
+
+_django = get_asgi_application()
+
+# These import models, which exist only once the line above has run.
+from asgiref.sync import ThreadSensitiveContext
+from asgiref.wsgi import WsgiToAsgi
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import SessionMiddlewareStack
+from django.conf import settings
+from whitenoise import WhiteNoise
+
+from chatbot.core.bodylimit import BodyLimit
+from conversations.routing import websocket_urlpatterns
+
+_HASHED_NAME = re.compile(r"\.[0-9a-f]{12}\.\w+$")
+
+
+def _not_found(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b"Not found"]
+
+
+def _is_immutable(path: str, url: str) -> bool:
+    return _HASHED_NAME.search(url) is not None
+
+
+# WhiteNoise's middleware is sync, and would put every request on a thread. Beside Django it
+# touches its own paths only.
+_static = WsgiToAsgi(
+    WhiteNoise(
+        _not_found,
+        root=settings.STATIC_ROOT,
+        prefix=settings.STATIC_URL,
+        immutable_file_test=_is_immutable,
+    )
+)
+
+
+async def _http(scope: Any, receive: Any, send: Any) -> None:
+    serve = _static if scope["path"].startswith(settings.STATIC_URL) else _django
+    await serve(scope, receive, send)
+
+
+_socket = AllowedHostsOriginValidator(SessionMiddlewareStack(URLRouter(websocket_urlpatterns)))
+
+
+async def _websocket(scope: Any, receive: Any, send: Any) -> None:
+    # Without a context of its own, every socket's sync work shares one thread.
+    async with ThreadSensitiveContext():
+        await _socket(scope, receive, send)
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": BodyLimit(_http, max_bytes=settings.MAX_BODY_BYTES),
+        "websocket": _websocket,
+    }
+)

@@ -1,0 +1,1 @@
+"""What every app may use: errors, encryption, settings access. Imports no app."""

@@ -1,0 +1,95 @@
+"""Envelope encryption: AES-256-GCM under a data key, itself wrapped by the keyring.
+
+Associated data binds a ciphertext to its table, column and row, so that a value copied to
+another place fails to open. Nonces are 96 random bits, safe for 2**32 messages under one key
+(NIST SP 800-38D, section 8.3); a data key serves one conversation or one user.
+
+Layouts, with the version byte authenticated as associated data:
+
+    value        0x01 | nonce (12) | ciphertext and tag
+    wrapped key  0x01 | length of key id (1) | key id | nonce (12) | ciphertext and tag
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from chatbot.core.keyring import KEY_BYTES, Keyring
+
+VERSION = b"\x01"
+NONCE_BYTES = 12
+
+Field = str | int
+
+
+class CannotOpen(Exception):
+    """A sealed value did not open: wrong key, wrong place, altered, or truncated."""
+
+
+def bind(*fields: Field) -> bytes:
+    """Return associated data in which no two lists of fields look alike (length-prefixed)."""
+    encoded = [str(field).encode() for field in fields]
+    return VERSION + b"".join(len(item).to_bytes(4, "big") + item for item in encoded)
+
+
+def _seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plaintext, associated)
+
+
+def _open(key: bytes, sealed: bytes, associated: bytes) -> bytes:
+    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, associated)
+    except (InvalidTag, ValueError) as exc:
+        raise CannotOpen("The sealed value did not open.") from exc
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DataCipher:
+    """Seals and opens the values of one owner, each bound to its place."""
+
+    key: bytes
+
+    def seal(self, text: str, *place: Field) -> bytes:
+        return VERSION + _seal(self.key, text.encode(), bind(*place))
+
+    def open(self, sealed: bytes | memoryview, *place: Field) -> str:
+        """Return the text sealed for this place.
+
+        Raises CannotOpen; never returns something else in place of what was sealed.
+        """
+        value = bytes(sealed)
+        if value[:1] != VERSION:
+            raise CannotOpen("The sealed value has an unknown version.")
+        return _open(self.key, value[1:], bind(*place)).decode()
+
+
+def new_wrapped_key(keyring: Keyring, *owner: Field) -> bytes:
+    """Make a data key and return it wrapped for its owner."""
+    key_id = keyring.sealing_id.encode()
+    sealed = _seal(
+        keyring.keys[keyring.sealing_id],
+        secrets.token_bytes(KEY_BYTES),
+        bind(keyring.sealing_id, *owner),
+    )
+    return VERSION + len(key_id).to_bytes(1, "big") + key_id + sealed
+
+
+def unwrap_key(keyring: Keyring, wrapped: bytes | memoryview | None, *owner: Field) -> DataCipher:
+    """Return the cipher for an owner's values.
+
+    Raises CannotOpen for a missing (erased) key, an unknown key id, or another owner's key.
+    """
+    value = bytes(wrapped or b"")
+    if value[:1] != VERSION or len(value) < 2:
+        raise CannotOpen("The data key is missing or has an unknown version.")
+    end = 2 + value[1]
+    key_id = value[2:end].decode(errors="replace")
+    if key_id not in keyring.keys:
+        raise CannotOpen(f"The keyring has no key named {key_id!r}.")
+    return DataCipher(_open(keyring.keys[key_id], value[end:], bind(key_id, *owner)))

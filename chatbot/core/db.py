@@ -1,0 +1,48 @@
+"""The one bridge from async code to the database.
+
+Outside an HTTP request, `sync_to_async` runs everything on one thread; this pool lets units of
+work run side by side. A unit of work is one sync function, crossed once: `transaction.atomic`
+does not work in async code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from django.conf import settings
+from django.db import close_old_connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(settings.DATABASE_THREADS, thread_name_prefix="database")
+    return _pool
+
+
+def _with_fresh_connection(work: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        close_old_connections()
+
+
+async def db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a sync unit of work on a database thread and return what it returns.
+
+    A cancelled caller stops waiting; the unit of work itself runs to its end.
+    """
+    context = contextvars.copy_context()
+    call = partial(context.run, _with_fresh_connection, partial(work, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_threads(), call)

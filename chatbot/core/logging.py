@@ -1,0 +1,30 @@
+"""How a log line looks: key=value for people, one JSON object for machines.
+
+Lines carry identifiers and never content.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+from structlog.typing import Processor
+
+FOREIGN: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.ExtraAdder(),
+]
+
+_RENDER: list[Processor] = (
+    [structlog.dev.ConsoleRenderer(colors=True)]
+    if sys.stderr.isatty()
+    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+)
+
+LINE: list[Processor] = [
+    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+    *_RENDER,
+]

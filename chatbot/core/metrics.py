@@ -1,0 +1,20 @@
+"""Prometheus metrics that more than one module counts."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+UNREADABLE = Counter(
+    "parley_unreadable_values_total", "Sealed values that did not open; any is an alert."
+)
+GENERATIONS = Counter(
+    "parley_generations_total", "Generations that ended, by how.", ["state", "model"]
+)
+FIRST_TOKEN = Histogram(
+    "parley_first_token_seconds",
+    "From accepting a message to the first text in its event log.",
+    ["model"],
+    buckets=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 60),
+)
+RUNNING = Gauge("parley_generations_running", "Generations this process is writing now.")
+READERS = Gauge("parley_stream_readers", "Readers this process is serving now.")

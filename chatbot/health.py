@@ -1,0 +1,40 @@
+"""Whether this process lives, whether it can serve, and what it counts."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from chatbot.core.db import db_call
+from conversations.dispatch import has_workers
+from llm.conf import get_registry
+
+
+async def healthz(request: HttpRequest) -> HttpResponse:
+    """200 as long as the event loop turns."""
+    return JsonResponse({"status": "ok"})
+
+
+def _ask_database() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+async def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when everything an answer needs is there, else 503 with what is missing."""
+    parts = {
+        "database": await db_call(_ask_database),
+        "worker": has_workers(),
+        "model": bool(get_registry().models()),
+    }
+    status = 200 if all(parts.values()) else 503
+    return JsonResponse({"status": "ok" if status == 200 else "unready", **parts}, status=status)
+
+
+async def metrics(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

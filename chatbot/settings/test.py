@@ -1,0 +1,26 @@
+"""Tests: secrets fixed, hashing quick, mail kept in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from chatbot.settings.base import *  # noqa: F403
+from chatbot.settings.base import BASE_DIR, DATABASES, STORAGES
+
+SECRET_KEY = "a fixed secret that only tests use, long enough for the checks"
+KEYRING = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+STORAGES = {
+    **STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, because database threads each open a connection of their own.
+    DATABASES["default"]["TEST"] = {"NAME": Path(tempfile.mkdtemp(), "test.sqlite3")}
+else:
+    # A pool would hold connections open while the test database is dropped.
+    DATABASES["default"]["OPTIONS"].pop("pool")
+STATIC_ROOT = BASE_DIR / "static"

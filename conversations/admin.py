@@ -1,0 +1,57 @@
+"""Conversations and generations for staff: numbers and states, never content."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from conversations.models import Conversation, Generation
+
+
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    list_display = ("id", "user", "model", "message_count", "created", "updated")
+    list_filter = ("model", "archived")
+    search_fields = ("id", "user__email")
+    list_select_related = ("user",)
+    fields = ("id", "user", "model", "pinned", "archived", "message_count", "created", "updated")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        rows: QuerySet[Conversation] = super().get_queryset(request)
+        return rows.annotate(messages_kept=Count("messages__seq"))
+
+    @admin.display(description="messages", ordering="messages_kept")
+    def message_count(self, conversation: Conversation) -> int:
+        return int(getattr(conversation, "messages_kept", 0))
+
+
+@admin.register(Generation)
+class GenerationAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "user",
+        "state",
+        "model",
+        "attempt",
+        "first_token_ms",
+        "output_tokens",
+        "error_code",
+        "created",
+    )
+    list_filter = ("state", "model", "error_code")
+    search_fields = ("id", "user__email", "conversation__id")
+    list_select_related = ("user",)
+    exclude = ("request_digest",)

@@ -1,0 +1,93 @@
+"""The caller's own account, and the models there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
+from ninja import Router, Status
+
+from chatbot.accounts.budgets import read_budget
+from chatbot.accounts.instructions import read_instructions, write_instructions
+from chatbot.accounts.limits import read_rate
+from chatbot.accounts.models import User
+from chatbot.core.crypto import CannotOpen
+from chatbot.core.db import db_call
+from conversations.api.routes import caller
+from conversations.api.schemas import Me, ModelItem, ModelList
+from conversations.events import ChangeMe
+from conversations.export import erase_person, export_person
+from conversations.sealing import report_unreadable
+from llm.conf import get_registry
+
+router = Router(tags=["account"], by_alias=True)
+
+
+@router.get("/models", response=ModelList)
+async def models(request: HttpRequest) -> Any:
+    registry = get_registry()
+    items = [
+        ModelItem(
+            name=spec.name,
+            display_name=spec.display_name,
+            provider=spec.provider,
+            tier=spec.tier,
+            context_window=spec.context_window,
+            max_output=spec.max_output,
+        )
+        for spec in registry.models()
+    ]
+    return ModelList(items=items, default=registry.default.name)
+
+
+def _read_me(user: User) -> dict[str, Any]:
+    rate, budget = read_rate(user), read_budget(user, now=timezone.now())
+    try:
+        instructions: str | None = read_instructions(user)
+    except CannotOpen as exc:
+        report_unreadable(f"custom instructions of {user.pk}", exc)
+        instructions = None
+    return {
+        "userId": user.pk,
+        "email": user.email,
+        "plan": user.plan,
+        "customInstructions": instructions,
+        "rateLimit": rate.limit,
+        "rateLimitRemaining": rate.remaining,
+        "budget": {
+            "limit": budget.limit,
+            "reserved": budget.reserved,
+            "spent": budget.spent,
+            "remaining": budget.remaining,
+            "resetsAt": budget.resets_at,
+        },
+    }
+
+
+@router.get("/me", response=Me)
+async def show(request: HttpRequest) -> Any:
+    return await db_call(_read_me, caller(request))
+
+
+@router.patch("/me", response=Me)
+async def change(request: HttpRequest, body: ChangeMe) -> Any:
+    user = caller(request)
+    if body.custom_instructions is not None:
+        await db_call(write_instructions, user, body.custom_instructions.strip())
+    return await db_call(_read_me, user)
+
+
+@router.get("/me/export")
+async def export(request: HttpRequest) -> HttpResponseBase:
+    pieces = export_person(caller(request))
+    response = StreamingHttpResponse(pieces, content_type="application/json")
+    response["Content-Disposition"] = 'attachment; filename="parley-export.json"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@router.delete("/me", response={204: None})
+async def erase(request: HttpRequest) -> Any:
+    await db_call(erase_person, caller(request))
+    return Status(204, None)

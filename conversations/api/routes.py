@@ -1,0 +1,161 @@
+"""Conversations, messages and generations over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from ninja import Query, Router, Status
+from pydantic import StringConstraints
+
+from chatbot.accounts.models import User
+from chatbot.core.db import db_call
+from chatbot.core.errors import BadRequest
+from conversations.api.schemas import (
+    ConversationDetail,
+    ConversationList,
+    ConversationPage,
+    GenerationRef,
+)
+from conversations.api.sse import stream_response
+from conversations.changes import (
+    change_conversation,
+    create_conversation,
+    delete_conversation,
+    give_feedback,
+)
+from conversations.events import (
+    MAX_TITLE_CHARS,
+    ChangeConversation,
+    CleanText,
+    CreateConversation,
+    GiveFeedback,
+    RegenerateRequest,
+    SendRequest,
+    Seq,
+    is_client_key,
+    parse_cursor,
+)
+from conversations.queries import LIST_LIMIT, list_conversations, read_conversation
+from conversations.reading import open_reading
+from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
+from conversations.views import events_url
+
+router = Router(tags=["conversations"], by_alias=True)
+
+Limit = Annotated[int, Query(ge=1, le=LIST_LIMIT)]
+SearchText = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
+PageCursor = Annotated[str, StringConstraints(max_length=200)]
+
+STREAM = {
+    "responses": {
+        200: {
+            "description": "Server-sent events: queued, started, delta, snapshot, then one of "
+            "done, stopped, halted, failed. Each has the id `attempt-seq`.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        }
+    }
+}
+
+
+def caller(request: HttpRequest) -> User:
+    user: User = request.auth  # type: ignore[attr-defined]  # set by ninja from `authenticate`
+    return user
+
+
+def idempotency_key(request: HttpRequest) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not is_client_key(key):
+        raise BadRequest("An Idempotency-Key is 1 to 200 visible ASCII characters.")
+    return key
+
+
+@router.post("/conversations", response={201: ConversationDetail})
+async def create(request: HttpRequest, body: CreateConversation) -> Any:
+    return Status(201, await create_conversation(caller(request), body))
+
+
+@router.get("/conversations", response=ConversationList)
+async def index(
+    request: HttpRequest, cursor: PageCursor | None = None, limit: Limit = 30, q: SearchText = ""
+) -> Any:
+    return await db_call(
+        list_conversations, caller(request).pk, cursor=cursor, limit=limit, search=q
+    )
+
+
+@router.get("/conversations/{uuid:conversation_id}", response=ConversationPage)
+async def show(
+    request: HttpRequest, conversation_id: UUID, before: Seq | None = None, limit: Limit = 50
+) -> Any:
+    user = caller(request)
+    return await db_call(read_conversation, user.pk, conversation_id, before=before, limit=limit)
+
+
+@router.patch("/conversations/{uuid:conversation_id}", response=ConversationDetail)
+async def change(request: HttpRequest, conversation_id: UUID, body: ChangeConversation) -> Any:
+    return await change_conversation(caller(request), conversation_id, body)
+
+
+@router.delete("/conversations/{uuid:conversation_id}", response={204: None})
+async def delete(request: HttpRequest, conversation_id: UUID) -> Any:
+    await delete_conversation(caller(request), conversation_id)
+    return Status(204, None)
+
+
+@router.post("/conversations/{uuid:conversation_id}/messages", openapi_extra=STREAM)
+async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -> HttpResponseBase:
+    user = caller(request)
+    turn = await start_turn(user, conversation_id, body, idempotency_key=idempotency_key(request))
+    return await _answer_turn(request, user, turn)
+
+
+@router.post(
+    "/conversations/{uuid:conversation_id}/messages/{int:seq}/regenerate", openapi_extra=STREAM
+)
+async def regenerate(
+    request: HttpRequest, conversation_id: UUID, seq: int, body: RegenerateRequest | None = None
+) -> HttpResponseBase:
+    user = caller(request)
+    turn = await regenerate_answer(
+        user,
+        conversation_id,
+        seq,
+        body or RegenerateRequest(),
+        idempotency_key=idempotency_key(request),
+    )
+    return await _answer_turn(request, user, turn)
+
+
+async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> HttpResponseBase:
+    """Stream the answer, or say where its stream is to a client that prefers JSON."""
+    if request.get_preferred_type(["text/event-stream", "application/json"]) == "application/json":
+        reference = {
+            "generationId": str(turn.generation_id),
+            "messageId": str(turn.message_id),
+            "eventsUrl": events_url(turn.generation_id),
+        }
+        return JsonResponse(reference, status=202)
+    return await stream_response(await open_reading(user, turn.generation_id))
+
+
+@router.put("/conversations/{uuid:conversation_id}/messages/{int:seq}/feedback", response={204: None})
+async def feedback(
+    request: HttpRequest, conversation_id: UUID, seq: int, body: GiveFeedback
+) -> Any:
+    await give_feedback(caller(request), conversation_id, seq, body)
+    return Status(204, None)
+
+
+@router.get("/generations/{uuid:generation_id}/events", openapi_extra=STREAM)
+async def events(
+    request: HttpRequest, generation_id: UUID, after: str | None = None
+) -> HttpResponseBase:
+    cursor = parse_cursor(request.headers.get("Last-Event-ID") or after)
+    return await stream_response(await open_reading(caller(request), generation_id, cursor))
+
+
+@router.post("/generations/{uuid:generation_id}/stop", response={202: GenerationRef})
+async def stop(request: HttpRequest, generation_id: UUID) -> Any:
+    return Status(202, await stop_generation(caller(request), generation_id))

@@ -1,0 +1,115 @@
+"""What the API answers, as schemas; requests are in `conversations.events`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Answer(Schema):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class ErrorDetail(Answer):
+    code: str
+    message: str
+    retry_after: int | None = None
+    detail: dict[str, object] | None = None
+
+
+class ErrorBody(Answer):
+    error: ErrorDetail
+
+
+class ConversationItem(Answer):
+    conversation_id: UUID
+    title: str
+    model: str
+    pinned: bool
+    archived: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class ConversationDetail(ConversationItem):
+    system_prompt: str | None
+
+
+class ConversationList(Answer):
+    items: list[ConversationItem]
+    next_cursor: str | None
+
+
+class FeedbackView(Answer):
+    rating: Literal["up", "down"]
+    comment: str
+
+
+class MessageError(Answer):
+    code: str
+    message: str
+
+
+class MessageView(Answer):
+    message_id: UUID
+    seq: int
+    parent_seq: int | None
+    role: Literal["user", "assistant"]
+    content: str | None
+    status: Literal["complete", "pending", "stopped", "halted", "failed", "unavailable"]
+    model: str | None
+    token_count: int
+    created_at: datetime
+    generation_id: UUID | None
+    error: MessageError | None
+    feedback: FeedbackView | None
+
+
+class GenerationRef(Answer):
+    generation_id: UUID
+    message_id: UUID
+    events_url: str
+
+
+class ConversationPage(ConversationDetail):
+    active_generation: GenerationRef | None
+    messages: list[MessageView]
+    next_cursor: int | None
+
+
+class ModelItem(Answer):
+    name: str
+    display_name: str
+    provider: str
+    tier: str
+    context_window: int
+    max_output: int
+
+
+class ModelList(Answer):
+    items: list[ModelItem]
+    default: str
+
+
+class BudgetView(Answer):
+    limit: int
+    reserved: int
+    spent: int
+    remaining: int
+    resets_at: datetime
+
+
+class Me(Answer):
+    user_id: UUID
+    email: str
+    plan: str
+    custom_instructions: str | None
+    rate_limit: int
+    rate_limit_remaining: int
+    budget: BudgetView
+

@@ -1,0 +1,48 @@
+"""Server-sent events with ids, so that a reader can resume (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from conversations.events import Event
+from conversations.reading import Reading
+
+HEARTBEAT = b": still here\n\n"
+
+
+def encode_event(event: Event) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+        str(event.cursor).encode(),
+        event.type.encode(),
+        orjson.dumps(event.data),
+    )
+
+
+async def _frames(reading: Reading) -> AsyncIterator[bytes]:
+    # Bytes at once: proxies and browsers open the stream before the first event.
+    yield HEARTBEAT
+    async with aclosing(reading.batches()) as batches:
+        async for batch in batches:
+            yield b"".join(map(encode_event, batch)) if batch else HEARTBEAT
+
+
+async def stream_response(reading: Reading) -> HttpResponseBase:
+    """Return the response that a reader follows; 204 when there is nothing more to come.
+
+    204 is what tells an EventSource to stop reconnecting.
+    """
+    if reading.is_over:
+        return HttpResponse(status=204)
+    # The response would hold the request's database connection until its body ends.
+    await sync_to_async(connections.close_all)()
+    response = StreamingHttpResponse(_frames(reading), content_type="text/event-stream")
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    response["X-Generation-Id"] = str(reading.generation_id)
+    return response

@@ -1,0 +1,147 @@
+"""Writes to conversations that ask for no answer: create, change, delete, feedback."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from chatbot.accounts.models import User
+from chatbot.core.db import db_call
+from chatbot.core.errors import BadRequest
+from conversations.dispatch import announce_stop
+from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
+from conversations.models import Conversation, Generation, Message, Role
+from conversations.models.generation import ACTIVE_STATES
+from conversations.notices import notify
+from conversations.prompts import ContentUnavailable
+from conversations.queries import find_conversation, find_message, try_cipher
+from conversations.sealing import new_conversation_key, open_cipher, seal_column, seal_comment
+from conversations.views import read_system_prompt, view_conversation
+from llm.conf import get_registry
+
+AUTO = "auto"
+
+
+class NotAnAnswer(BadRequest):
+    code = "not_an_answer"
+    sentence = "Feedback can be given on answers only."
+
+
+def _check_model(name: str | None) -> str:
+    """Return a usable model choice. Raises UnknownModel for a name that is not one."""
+    if name is None or name == AUTO:
+        return AUTO
+    return get_registry().resolve(name).name
+
+
+def _view(conversation: Conversation) -> dict[str, Any]:
+    cipher = try_cipher(conversation)
+    return {
+        **view_conversation(conversation, cipher),
+        "systemPrompt": read_system_prompt(conversation, cipher),
+    }
+
+
+async def create_conversation(user: User, request: CreateConversation) -> dict[str, Any]:
+    """Return a new, empty conversation. Raises UnknownModel."""
+
+    def create() -> dict[str, Any]:
+        conversation = Conversation(user=user, model=_check_model(request.model))
+        conversation.wrapped_key = new_conversation_key(conversation.pk)
+        _seal_texts(conversation, title=request.title, system_prompt=request.system_prompt)
+        conversation.save(force_insert=True)
+        return _view(conversation)
+
+    view = await db_call(create)
+    await notify(user.pk, "conversation.updated", conversationId=view["conversationId"])
+    return view
+
+
+def _seal_texts(conversation: Conversation, **texts: str | None) -> list[str]:
+    """Set sealed columns; "" empties one, None leaves it. Return the fields that changed."""
+    cipher = open_cipher(conversation)
+    changed: list[str] = []
+    for column, text in texts.items():
+        if text is None:
+            continue
+        field = f"{column}_sealed"
+        sealed = seal_column(cipher, conversation.pk, column, text.strip()) if text.strip() else None
+        setattr(conversation, field, sealed)
+        changed.append(field)
+    return changed
+
+
+async def change_conversation(
+    user: User, conversation_id: UUID, request: ChangeConversation
+) -> dict[str, Any]:
+    """Change what the request names and return the conversation.
+
+    Raises ConversationNotFound, UnknownModel or ContentUnavailable.
+    """
+
+    def change() -> dict[str, Any]:
+        conversation = find_conversation(user.pk, conversation_id)
+        if try_cipher(conversation) is None:
+            raise ContentUnavailable
+        fields = _seal_texts(
+            conversation, title=request.title, system_prompt=request.system_prompt
+        )
+        if request.model is not None:
+            conversation.model = _check_model(request.model)
+            fields.append("model")
+        for flag in ("pinned", "archived"):
+            value = getattr(request, flag)
+            if value is not None:
+                setattr(conversation, flag, value)
+                fields.append(flag)
+        if fields:
+            conversation.save(update_fields=fields)
+        return _view(conversation)
+
+    view = await db_call(change)
+    await notify(user.pk, "conversation.updated", conversationId=str(conversation_id))
+    return view
+
+
+async def delete_conversation(user: User, conversation_id: UUID) -> None:
+    """Erase a conversation, its messages and its data key; stop what is being written in it.
+
+    Raises ConversationNotFound.
+    """
+
+    @transaction.atomic
+    def delete() -> None:
+        conversation = find_conversation(user.pk, conversation_id)
+        active = Generation.objects.filter(conversation=conversation, state__in=ACTIVE_STATES)
+        for generation in active:
+            announce_stop(generation.pk)
+        conversation.delete()
+
+    await db_call(delete)
+    await notify(user.pk, "conversation.deleted", conversationId=str(conversation_id))
+
+
+async def give_feedback(
+    user: User, conversation_id: UUID, seq: int, request: GiveFeedback
+) -> None:
+    """Keep a person's opinion of an answer; a rating of None withdraws it.
+
+    Raises ConversationNotFound, MessageNotFound, NotAnAnswer or ContentUnavailable.
+    """
+
+    def give() -> None:
+        conversation = find_conversation(user.pk, conversation_id)
+        message = find_message(conversation, seq)
+        if message.role != Role.ASSISTANT:
+            raise NotAnAnswer
+        cipher = try_cipher(conversation)
+        if cipher is None:
+            raise ContentUnavailable
+        comment = seal_comment(cipher, message, request.comment) if request.comment else None
+        Message.objects.filter(conversation=conversation, seq=seq).update(
+            feedback=request.rating or "", feedback_comment_sealed=comment
+        )
+
+    await db_call(give)

@@ -1,0 +1,234 @@
+"""The WebSocket door: the frames of `conversations.events`, parsed, authorised, passed on.
+
+Handlers return at once; each followed generation is a task that this connection owns. A
+connection follows as many generations as a person keeps open, and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import orjson
+from channels.generic.websocket import AsyncWebsocketConsumer
+from pydantic import ValidationError
+
+from chatbot.accounts.auth import authenticate_socket
+from chatbot.accounts.models import User
+from chatbot.core.errors import BadRequest, ChatError, Conflict
+from chatbot.core.tasks import spawn
+from conversations.events import (
+    Event,
+    RegenerateRequest,
+    SendRequest,
+    SocketRegenerate,
+    SocketResume,
+    SocketSend,
+    SocketStop,
+    parse_cursor,
+)
+from conversations.notices import group_of
+from conversations.reading import HEARTBEAT_S, Reading, open_reading
+from conversations.turns import regenerate_answer, start_turn, stop_generation
+
+logger = logging.getLogger(__name__)
+
+# WebSocket close codes 4000 to 4999 are for applications (RFC 6455, section 7.4.2).
+CLOSE_UNAUTHENTICATED = 4401
+MAX_FOLLOWED = 16
+MAX_PENDING_FRAMES = 64
+
+
+class TooManyStreams(Conflict):
+    code = "too_many_streams"
+    sentence = "This connection already follows as many answers as it may."
+
+
+class InvalidFrame(BadRequest):
+    code = "invalid_frame"
+    sentence = "The frame could not be understood."
+
+
+class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
+    user: User
+
+    async def connect(self) -> None:
+        self._followers: dict[UUID, asyncio.Task[None]] = {}
+        self._frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_PENDING_FRAMES)
+        self._work: list[asyncio.Task[None]] = []
+        try:
+            self.user = await authenticate_socket(self.scope["headers"], self.scope.get("session"))
+        except ChatError:
+            # Accepted first: a browser cannot read why a handshake was refused.
+            await self.accept()
+            await self.close(CLOSE_UNAUTHENTICATED)
+            return
+        await self.channel_layer.group_add(group_of(self.user.pk), self.channel_name)
+        await self.accept()
+        self._work = [
+            spawn(self._answer_frames(), name="socket frames"),
+            spawn(self._beat(), name="socket heartbeat"),
+        ]
+
+    async def disconnect(self, code: int) -> None:
+        for task in (*self._work, *self._followers.values()):
+            task.cancel()
+        if self._work:
+            await self.channel_layer.group_discard(group_of(self.user.pk), self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if not self._work:
+            return
+        try:
+            self._frames.put_nowait(_parse_frame(text_data))
+        except asyncio.QueueFull:
+            await self._send_error(TooManyStreams("Too many frames at once."), {})
+        except ChatError as exc:
+            await self._send_error(exc, {})
+
+    async def notice(self, message: dict[str, Any]) -> None:
+        """Pass on what changed on another device (called by the channel layer)."""
+        await self._send_frame(message["frame"])
+
+    async def _answer_frames(self) -> None:
+        """Take frames one after another, in their order, without holding up the connection."""
+        doors: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "send": self._on_send,
+            "regenerate": self._on_regenerate,
+            "resume": self._on_resume,
+            "stop": self._on_stop,
+            "ping": self._on_ping,
+        }
+        while True:
+            frame = await self._frames.get()
+            kind = frame.pop("type", None)
+            try:
+                if not isinstance(kind, str) or kind not in doors:
+                    raise InvalidFrame("The type of the frame is not one this service knows.")
+                await doors[kind](frame)
+            except ValidationError as exc:
+                await self._send_error(_invalid(exc), frame)
+            except ChatError as exc:
+                await self._send_error(exc, frame)
+            except Exception:
+                logger.exception("A socket frame failed")
+                await self._send_error(ChatError(), frame)
+
+    async def _on_send(self, frame: dict[str, Any]) -> None:
+        asked = SocketSend.model_validate(frame)
+        request = SendRequest.model_construct(
+            asked.model_fields_set & SendRequest.model_fields.keys(),
+            content=asked.content,
+            model=asked.model,
+            parent_seq=asked.parent_seq,
+        )
+        turn = await start_turn(
+            self.user, asked.conversation_id, request, idempotency_key=asked.client_id
+        )
+        await self._accepted(turn.generation_id, turn.message_id, asked.client_id)
+
+    async def _on_regenerate(self, frame: dict[str, Any]) -> None:
+        asked = SocketRegenerate.model_validate(frame)
+        turn = await regenerate_answer(
+            self.user,
+            asked.conversation_id,
+            asked.seq,
+            RegenerateRequest(model=asked.model),
+            idempotency_key=asked.client_id,
+        )
+        await self._accepted(turn.generation_id, turn.message_id, asked.client_id)
+
+    async def _accepted(
+        self, generation_id: UUID, message_id: UUID, client_id: str | None
+    ) -> None:
+        await self._send_frame(
+            {
+                "type": "accepted",
+                "generationId": str(generation_id),
+                "messageId": str(message_id),
+                "clientId": client_id,
+            }
+        )
+        self._follow(await open_reading(self.user, generation_id))
+
+    async def _on_resume(self, frame: dict[str, Any]) -> None:
+        asked = SocketResume.model_validate(frame)
+        reading = await open_reading(self.user, asked.generation_id, parse_cursor(asked.after))
+        self._follow(reading)
+
+    async def _on_stop(self, frame: dict[str, Any]) -> None:
+        await stop_generation(self.user, SocketStop.model_validate(frame).generation_id)
+
+    async def _on_ping(self, frame: dict[str, Any]) -> None:
+        await self._send_frame({"type": "pong"})
+
+    def _follow(self, reading: Reading) -> None:
+        """Start following, in place of an earlier follower of the same generation."""
+        earlier = self._followers.pop(reading.generation_id, None)
+        if earlier is not None:
+            earlier.cancel()
+        if reading.is_over:
+            return
+        if len(self._followers) >= MAX_FOLLOWED:
+            raise TooManyStreams
+        task = spawn(self._pass_on(reading), name=f"socket follows {reading.generation_id}")
+        self._followers[reading.generation_id] = task
+        task.add_done_callback(lambda done: self._forget(reading.generation_id, done))
+
+    def _forget(self, generation_id: UUID, task: asyncio.Task[None]) -> None:
+        if self._followers.get(generation_id) is task:
+            del self._followers[generation_id]
+
+    async def _pass_on(self, reading: Reading) -> None:
+        async with aclosing(reading.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    await self._send_frame(_event_frame(reading.generation_id, event))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._send_frame({"type": "ping"})
+
+    async def _send_frame(self, frame: dict[str, Any]) -> None:
+        await self.send(text_data=orjson.dumps(frame).decode())
+
+    async def _send_error(self, exc: ChatError, frame: dict[str, Any]) -> None:
+        """Answer a frame that failed; what identifies it is sent back with the error."""
+        echo = {
+            name: frame[name]
+            for name in ("clientId", "generationId", "conversationId")
+            if isinstance(frame.get(name), str) and len(frame[name]) <= 200
+        }
+        await self._send_frame({"type": "error", **echo, "error": exc.body()})
+
+
+def _parse_frame(text: str | None) -> dict[str, Any]:
+    if text is None:
+        raise InvalidFrame("Frames are text.")
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidFrame("The frame is not JSON.") from exc
+    if not isinstance(frame, dict):
+        raise InvalidFrame("A frame is a JSON object.")
+    return frame
+
+
+def _invalid(exc: ValidationError) -> InvalidFrame:
+    first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return InvalidFrame(f"{where}: {first['msg']}." if where else f"{first['msg']}.")
+
+
+def _event_frame(generation_id: UUID, event: Event) -> dict[str, Any]:
+    return {
+        **event.data,
+        "type": event.type,
+        "id": str(event.cursor),
+        "generationId": str(generation_id),
+    }

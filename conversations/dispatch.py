@@ -1,0 +1,57 @@
+"""The only place that wakes workers. A wake-up is a hint: the database is the truth.
+
+Workers also look for work on their own, so a lost wake-up costs a moment and no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import transaction
+
+
+@dataclass(eq=False)
+class Bell:
+    """Rings in a worker's event loop, from any thread."""
+
+    on_work: Callable[[], None]
+    on_stop: Callable[[UUID], None]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+
+_bells: set[Bell] = set()
+
+
+def hang_bell(bell: Bell) -> None:
+    _bells.add(bell)
+
+
+def remove_bell(bell: Bell) -> None:
+    _bells.discard(bell)
+
+
+def has_workers() -> bool:
+    return bool(_bells)
+
+
+def _ring_work() -> None:
+    for bell in tuple(_bells):
+        bell.loop.call_soon_threadsafe(bell.on_work)
+
+
+def _ring_stop(generation_id: UUID) -> None:
+    for bell in tuple(_bells):
+        bell.loop.call_soon_threadsafe(bell.on_stop, generation_id)
+
+
+def announce_work() -> None:
+    """Wake the workers once the surrounding transaction is committed."""
+    transaction.on_commit(_ring_work)
+
+
+def announce_stop(generation_id: UUID) -> None:
+    """Tell the worker that writes a generation, once the transaction is committed."""
+    transaction.on_commit(lambda: _ring_stop(generation_id))

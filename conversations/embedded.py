@@ -1,0 +1,155 @@
+"""Embedded mode: web, generation worker, periodic tasks and local model as one process tree."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from daphne.server import Server  # Installs the asyncio reactor: before any import of Twisted.
+
+from chatbot.celery import app as celery_app
+from chatbot.core.db import db_call
+from chatbot.core.tasks import spawn
+from conversations.eventlog import get_event_log
+from conversations.generations import release_leases
+from conversations.periodic import run_schedule
+from conversations.worker import GenerationWorker
+from daphne.endpoints import build_endpoint_description_strings
+from llm.conf import get_registry, set_local_endpoint
+from llm.local import LocalServer
+from llm.local_model import ModelUnavailable
+from twisted.internet import reactor
+
+logger = logging.getLogger(__name__)
+
+# Ctrl-C ends everything within five seconds: answers get this much of them.
+DRAIN_GRACE_S = 1.5
+MODEL_READY_S = 60.0
+OWNER = "embedded"
+
+
+class CannotServe(Exception):
+    """The server cannot start; the message is one line that says why."""
+
+
+@contextmanager
+def sole_server(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: two embedded servers on one would take each other's answers.
+
+    Raises CannotServe while another process holds it.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / "serve.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise CannotServe(f"Another server is already running on {data_dir}.") from exc
+        yield
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises CannotServe when the address cannot be listened on."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As servers do: a port that only lingers in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
+        raise CannotServe(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another with PORT or HOST."
+        ) from exc
+
+
+class EmbeddedServer:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        concurrency: int,
+        local: LocalServer | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._local = local
+        self._say = say
+        self._concurrency = concurrency
+        self._worker: GenerationWorker | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+
+    def run(self, application: object) -> None:
+        """Serve until SIGINT or SIGTERM. Raises CannotServe if the address was lost."""
+        endpoints = build_endpoint_description_strings(host=self._host, port=self._port)
+        server = Server(
+            application,
+            endpoints=endpoints,
+            signal_handlers=False,
+            # Ours ends within the grace of a Ctrl-C; Daphne's default waits ten seconds.
+            application_close_timeout=2,
+            server_name="parley",
+        )
+        reactor.callWhenRunning(self._start)
+        server.run()
+        if not server.listening_addresses:
+            raise CannotServe(f"Cannot listen on {self._host}:{self._port}.")
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        self._tasks.append(spawn(self._work(), name="embedded server"))
+
+    async def _work(self) -> None:
+        await db_call(release_leases, OWNER)
+        self._worker = GenerationWorker(
+            owner=OWNER, concurrency=self._concurrency, log=get_event_log()
+        )
+        self._tasks.append(spawn(run_schedule(celery_app), name="periodic tasks"))
+        self._tasks.append(spawn(self._worker.run(), name="generation worker"))
+        if self._local is not None:
+            set_local_endpoint(self._local)
+            await self._local.start()
+            await self._wait_for_model(self._local)
+        self._say(f"Parley is ready at http://{self._host}:{self._port} (Ctrl-C ends it).")
+
+    async def _wait_for_model(self, local: LocalServer) -> None:
+        try:
+            await local.wait_ready(MODEL_READY_S)
+        except ModelUnavailable as exc:
+            logger.error("%s It is being tried again.", exc)
+
+    def _on_signal(self) -> None:
+        if self._is_stopping:
+            reactor.stop()
+            return
+        self._is_stopping = True
+        self._tasks.append(spawn(self._stop(), name="stop"))
+
+    async def _stop(self) -> None:
+        self._say("Stopping…")
+        steps: list[tuple[str, Awaitable[None]]] = []
+        if self._worker is not None:
+            steps.append(("worker", self._worker.drain(grace_s=DRAIN_GRACE_S)))
+        if self._local is not None:
+            steps.append(("local model", self._local.stop()))
+        steps.append(("model clients", get_registry().aclose()))
+        for name, step in steps:
+            try:
+                await step
+            except Exception:
+                logger.exception("Stopping the %s failed", name)
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        reactor.stop()

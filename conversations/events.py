@@ -1,0 +1,196 @@
+"""What travels between a generation and its readers, and what people may send.
+
+The id of an event is `attempt-seq`: two integers, ordered, `seq` contiguous from 1 within an
+attempt. Attempt 0 is the time in the queue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from chatbot.core.errors import InvalidCursor
+
+MAX_CONTENT_CHARS = 32_000
+MAX_SYSTEM_PROMPT_CHARS = 8_000
+MAX_TITLE_CHARS = 200
+MAX_COMMENT_CHARS = 2_000
+
+# Two integers of up to ten digits: an attempt and a seq each fit a database integer.
+_CURSOR = re.compile(r"(\d{1,10})-(\d{1,10})", re.ASCII)
+
+
+class EventType(StrEnum):
+    QUEUED = "queued"
+    STARTED = "started"
+    DELTA = "delta"
+    SNAPSHOT = "snapshot"
+    DONE = "done"
+    STOPPED = "stopped"
+    HALTED = "halted"
+    FAILED = "failed"
+
+
+TERMINAL = frozenset({EventType.DONE, EventType.STOPPED, EventType.HALTED, EventType.FAILED})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """A place in an event log; `Cursor(0, 0)` is before everything."""
+
+    attempt: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.seq}"
+
+
+START = Cursor(0, 0)
+
+
+def parse_cursor(text: str | None) -> Cursor:
+    """Read `attempt-seq`; nothing means the start. Raises InvalidCursor."""
+    if not text:
+        return START
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise InvalidCursor
+    return Cursor(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    cursor: Cursor
+    type: EventType
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.type in TERMINAL
+
+
+def hash_text(text: str) -> str:
+    """Return the SHA-256 of a final text, in hex, as the `done` event carries it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def merge_deltas(events: Sequence[Event]) -> list[Event]:
+    """Return the same text in fewer events: neighbouring deltas become one.
+
+    The merged event carries the last id, so a reader's cursor is where it would have been.
+    """
+    merged: list[Event] = []
+    run: list[str] = []
+    for event in events:
+        if event.type is EventType.DELTA:
+            if run:
+                merged.pop()
+            run.append(event.data["text"])
+            event = Event(event.cursor, EventType.DELTA, {"text": "".join(run)})
+        else:
+            run = []
+        merged.append(event)
+    return merged
+
+
+def _clean(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("NUL characters are not text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError("lone surrogates are not text") from exc
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is nothing in it")
+    return text
+
+
+CleanText = Annotated[str, AfterValidator(_clean)]
+Content = Annotated[
+    CleanText, StringConstraints(max_length=MAX_CONTENT_CHARS), AfterValidator(_not_blank)
+]
+Title = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
+SystemPrompt = Annotated[CleanText, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
+Comment = Annotated[CleanText, StringConstraints(max_length=MAX_COMMENT_CHARS)]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Seq = Annotated[int, Field(ge=1, le=2_147_483_647)]
+# Visible ASCII, as in an HTTP header; long enough for a UUID or a hash.
+_CLIENT_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+ClientKey = Annotated[str, StringConstraints(pattern=f"^{_CLIENT_KEY.pattern}$")]
+
+
+def is_client_key(text: str) -> bool:
+    return _CLIENT_KEY.fullmatch(text) is not None
+
+
+class Request(BaseModel):
+    """What people send: camelCase, nothing unknown, types taken literally."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", strict=True, frozen=True, populate_by_name=True
+    )
+
+
+class SendRequest(Request):
+    content: Content
+    model: ModelName | None = None
+    parent_seq: Seq | None = None
+
+
+class RegenerateRequest(Request):
+    model: ModelName | None = None
+
+
+class CreateConversation(Request):
+    title: Title | None = None
+    model: ModelName | None = None
+    system_prompt: SystemPrompt | None = None
+
+
+class ChangeConversation(Request):
+    title: Title | None = None
+    model: ModelName | None = None
+    system_prompt: SystemPrompt | None = None
+    pinned: bool | None = None
+    archived: bool | None = None
+
+
+class ChangeMe(Request):
+    custom_instructions: SystemPrompt | None = None
+
+
+class GiveFeedback(Request):
+    rating: Literal["up", "down"] | None
+    comment: Comment = ""
+
+
+class SocketSend(SendRequest):
+    conversation_id: Annotated[UUID, Field(strict=False)]
+    client_id: ClientKey | None = None
+
+
+class SocketRegenerate(RegenerateRequest):
+    conversation_id: Annotated[UUID, Field(strict=False)]
+    seq: Seq
+    client_id: ClientKey | None = None
+
+
+class SocketResume(Request):
+    generation_id: Annotated[UUID, Field(strict=False)]
+    after: Annotated[str, StringConstraints(max_length=24)] | None = None
+
+
+class SocketStop(Request):
+    generation_id: Annotated[UUID, Field(strict=False)]

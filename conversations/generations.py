@@ -1,0 +1,274 @@
+"""State transitions of a generation. Each is one conditional UPDATE; the row count decides.
+
+Leases are measured by the database's clock alone, so that no worker's clock matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from chatbot.accounts.budgets import settle_tokens
+from chatbot.core.metrics import GENERATIONS
+from conversations.eventlog import StreamKey
+from conversations.events import Cursor, Event, EventType
+from conversations.models import Conversation, Generation, Message, State, Status
+from conversations.models.generation import ACTIVE_STATES
+from conversations.sealing import open_cipher, seal_message
+from conversations.terminals import terminal_event
+from llm.types import Usage
+
+LEASE = timedelta(seconds=15)
+HEARTBEAT_S = 5.0
+# A generation that took this many workers with it is not given to another.
+MAX_ATTEMPTS = 8
+CLAIM_BATCH = 16
+WAITING_TOLD = 200
+DURATION_SAMPLE = 20
+# What an answer is guessed to take before there were any.
+FIRST_GUESS_MS = 10_000
+# The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
+UNHELD_SEQ = 2
+
+
+class LeaseLost(Exception):
+    """Another worker holds the generation, or it has ended; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write one attempt of one generation, as long as its lease is renewed."""
+
+    generation_id: UUID
+    conversation_id: UUID
+    attempt: int
+    owner: str
+
+    @property
+    def key(self) -> StreamKey:
+        return StreamKey(self.conversation_id, self.generation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended."""
+
+    state: State
+    text: str
+    last_seq: int
+    tokens: int = 0
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    cost_micros: int = 0
+    model: str = ""
+    provider: str = ""
+    first_token_ms: int | None = None
+    stop_reason: str = ""
+    error_code: str = ""
+    error_message: str = ""
+
+
+_MESSAGE_STATUS = {
+    State.COMPLETED: Status.COMPLETE,
+    State.STOPPED: Status.STOPPED,
+    State.HALTED: Status.HALTED,
+    State.FAILED: Status.FAILED,
+}
+
+
+def _held(claim: Claim) -> Q:
+    return Q(
+        pk=claim.generation_id,
+        attempt=claim.attempt,
+        lease_owner=claim.owner,
+        state=State.RUNNING,
+    )
+
+
+def claim_next(owner: str) -> Claim | None:
+    """Take the oldest generation that waits or whose lease has lapsed; None if there is none.
+
+    The attempt grows with each claim, which fences every earlier holder.
+    """
+    free = Q(state=State.QUEUED) | Q(state=State.RUNNING, lease_until__lt=Now())
+    waiting = Generation.objects.filter(free, attempt__lt=MAX_ATTEMPTS).order_by("created")
+    for identity, attempt in waiting.values_list("pk", "attempt")[:CLAIM_BATCH]:
+        claimed = Generation.objects.filter(free, pk=identity, attempt=attempt).update(
+            state=State.RUNNING,
+            attempt=attempt + 1,
+            lease_owner=owner,
+            lease_until=Now() + LEASE,
+        )
+        if claimed:
+            row = Generation.objects.only("conversation_id").get(pk=identity)
+            return Claim(identity, row.conversation_id, attempt + 1, owner)
+    return None
+
+
+def list_waiting() -> list[StreamKey]:
+    """Return who waits in line, first come first, as far as places are told."""
+    waiting = Generation.objects.filter(state=State.QUEUED, attempt=0).order_by("created")
+    rows = waiting.values_list("conversation_id", "pk")[:WAITING_TOLD]
+    return [StreamKey(conversation_id, identity) for conversation_id, identity in rows]
+
+
+def typical_duration_ms() -> int:
+    """Return how long recent answers took, from accepted to ended, in milliseconds."""
+    recent = Generation.objects.filter(state=State.COMPLETED).order_by("-finished")
+    spans = [
+        finished - created
+        for created, finished in recent.values_list("created", "finished")[:DURATION_SAMPLE]
+        if finished is not None
+    ]
+    if not spans:
+        return FIRST_GUESS_MS
+    return sorted(spans)[len(spans) // 2] // timedelta(milliseconds=1)
+
+
+def renew_lease(claim: Claim) -> bool:
+    """Extend the lease and say whether the user has asked to stop. Raises LeaseLost."""
+    if not Generation.objects.filter(_held(claim)).update(lease_until=Now() + LEASE):
+        raise LeaseLost
+    return Generation.objects.filter(pk=claim.generation_id, stop_requested=True).exists()
+
+
+def take_new_attempt(claim: Claim) -> Claim:
+    """Fence this worker's own earlier writes, after the log was lost. Raises LeaseLost."""
+    taken = Generation.objects.filter(_held(claim)).update(
+        attempt=F("attempt") + 1, lease_until=Now() + LEASE
+    )
+    if not taken:
+        raise LeaseLost
+    return Claim(claim.generation_id, claim.conversation_id, claim.attempt + 1, claim.owner)
+
+
+def hand_over(claim: Claim) -> bool:
+    """Put an unfinished generation back in the queue, for another worker to begin anew."""
+    returned = Generation.objects.filter(_held(claim)).update(
+        state=State.QUEUED, lease_owner="", lease_until=None
+    )
+    return returned == 1
+
+
+def release_leases(owner: str) -> int:
+    """Requeue what an earlier life of this worker held; its name must be its own alone."""
+    return Generation.objects.filter(state=State.RUNNING, lease_owner=owner).update(
+        state=State.QUEUED, lease_owner="", lease_until=None
+    )
+
+
+@transaction.atomic
+def finish_generation(claim: Claim, outcome: Outcome) -> Event:
+    """Store the answer, its usage and the budget's settlement together.
+
+    Returns the terminal event, which the caller logs once this is committed.
+    Raises LeaseLost when the attempt is no longer this worker's; then nothing is stored.
+    """
+    if not Generation.objects.filter(_held(claim)).update(**_ending(outcome)):
+        raise LeaseLost
+    return _settle(claim.generation_id, outcome)
+
+
+def _ending(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "state": outcome.state,
+        "last_seq": outcome.last_seq,
+        "lease_owner": "",
+        "lease_until": None,
+        "model": outcome.model,
+        "provider": outcome.provider,
+        "input_tokens": outcome.usage.input_tokens,
+        "cached_tokens": outcome.usage.cache_read_tokens,
+        "output_tokens": outcome.usage.output_tokens,
+        "cost_micros": outcome.cost_micros,
+        "first_token_ms": outcome.first_token_ms,
+        "stop_reason": outcome.stop_reason,
+        "error_code": outcome.error_code,
+        "error_message": outcome.error_message,
+        "finished": Now(),
+    }
+
+
+def _settle(generation_id: UUID, outcome: Outcome) -> Event:
+    generation = Generation.objects.select_related("conversation").get(pk=generation_id)
+    conversation = generation.conversation
+    sealed = seal_message(
+        open_cipher(conversation), conversation.pk, generation.answer_seq, outcome.text
+    )
+    Message.objects.filter(conversation=conversation, seq=generation.answer_seq).update(
+        content_sealed=sealed,
+        status=_MESSAGE_STATUS[outcome.state],
+        token_count=outcome.tokens,
+        model=outcome.model,
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(updated=Now())
+    settle_tokens(
+        generation.user_id,
+        month=generation.budget_month,
+        reserved=generation.reserved_tokens,
+        spent=outcome.usage.input_tokens
+        + outcome.usage.cache_read_tokens
+        + outcome.usage.cache_write_tokens
+        + outcome.usage.output_tokens,
+    )
+    transaction.on_commit(
+        lambda: GENERATIONS.labels(state=outcome.state, model=outcome.model or "none").inc()
+    )
+    return terminal_event(generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A generation that ended outside a worker: its terminal event is still to be logged."""
+
+    key: StreamKey
+    events: list[Event]
+
+
+@transaction.atomic
+def _end_unheld(generation: Generation, free: Q, outcome: Outcome) -> Ended | None:
+    """End a generation that no worker holds, in an attempt of its own; None if one took it."""
+    ended = Generation.objects.filter(free, pk=generation.pk, attempt=generation.attempt).update(
+        **_ending(outcome), attempt=generation.attempt + 1
+    )
+    if not ended:
+        return None
+    end = _settle(generation.pk, outcome)
+    # Readers may have seen text of an attempt that nobody finished.
+    snapshot = Event(Cursor(end.cursor.attempt, 1), EventType.SNAPSHOT, {"text": outcome.text})
+    key = StreamKey(generation.conversation_id, generation.pk)
+    return Ended(key, [snapshot, end])
+
+
+def request_stop(generation: Generation) -> Ended | None:
+    """Ask for an end, keeping the text so far.
+
+    A queued generation ends here and is returned; a running one is ended by its worker. One
+    that has ended already stays as it is.
+    """
+    outcome = Outcome(state=State.STOPPED, text="", last_seq=UNHELD_SEQ, stop_reason="stopped")
+    ended = _end_unheld(generation, Q(state=State.QUEUED), outcome)
+    if ended is None:
+        running = Generation.objects.filter(pk=generation.pk, state__in=ACTIVE_STATES)
+        running.update(stop_requested=True)
+    return ended
+
+
+def fail_abandoned() -> list[Ended]:
+    """End what took too many workers with it, so that nobody waits for it forever."""
+    lapsed = Q(state=State.QUEUED) | Q(state=State.RUNNING, lease_until__lt=Now())
+    outcome = Outcome(
+        state=State.FAILED,
+        text="",
+        last_seq=UNHELD_SEQ,
+        error_code="worker_lost",
+        error_message="The answer could not be finished. Please try again.",
+    )
+    abandoned = Generation.objects.filter(lapsed, attempt__gte=MAX_ATTEMPTS)
+    ended = [_end_unheld(generation, lapsed, outcome) for generation in abandoned]
+    return [one for one in ended if one is not None]

@@ -1,0 +1,7 @@
+"""What is kept: conversations, their messages, and the generations that answer them."""
+
+from conversations.models.conversation import Conversation
+from conversations.models.generation import Generation, State
+from conversations.models.message import Feedback, Message, Role, Status
+
+__all__ = ["Conversation", "Feedback", "Generation", "Message", "Role", "State", "Status"]

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from chatbot.core.fields import SealedField
+from chatbot.core.ids import uuid7
+
+
+class Conversation(models.Model):
+    """One thread of messages. Its data key opens everything said in it, and nothing else."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+    )
+    wrapped_key = models.BinaryField(editable=False)
+    title_sealed = SealedField(null=True, editable=False)
+    system_prompt_sealed = SealedField(null=True, editable=False)
+    model = models.CharField(max_length=64, default="auto", help_text="auto, or a catalogue name")
+    pinned = models.BooleanField(default=False)
+    archived = models.BooleanField(default=False)
+    next_seq = models.PositiveIntegerField(default=1, editable=False)
+    active_leaf = models.PositiveIntegerField(
+        null=True, editable=False, help_text="seq of the last message of the branch shown"
+    )
+    created = models.DateTimeField(default=timezone.now, editable=False)
+    updated = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user", "-updated", "-id"], name="conversation_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

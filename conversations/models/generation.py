@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from chatbot.core.ids import uuid7
+from conversations.models.conversation import Conversation
+
+
+class State(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    HALTED = "halted"
+    FAILED = "failed"
+
+
+ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+
+
+class Generation(models.Model):
+    """The series of attempts that answers one message.
+
+    `attempt` is the fencing token: whoever holds a lower one can no longer write anything.
+    The queued row is itself the outbox: a worker finds it even when its wake-up was lost.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="generations"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="generations"
+    )
+    answer_seq = models.PositiveIntegerField()
+    answer_id = models.UUIDField(editable=False)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    last_seq = models.PositiveIntegerField(
+        default=0, help_text="seq of the terminal event within the last attempt"
+    )
+    lease_owner = models.CharField(max_length=80, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    stop_requested = models.BooleanField(default=False)
+    idempotency_key = models.CharField(max_length=200)
+    request_digest = models.BinaryField(max_length=32, help_text="keyed hash of the request")
+    requested_model = models.CharField(max_length=64)
+    model = models.CharField(max_length=64, blank=True)
+    provider = models.CharField(max_length=32, blank=True)
+    route_reason = models.CharField(max_length=80, blank=True)
+    input_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost_micros = models.PositiveBigIntegerField(default=0, help_text="millionths of a dollar")
+    first_token_ms = models.PositiveIntegerField(null=True)
+    stop_reason = models.CharField(max_length=32, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.CharField(max_length=200, blank=True, help_text="safe to show")
+    budget_month = models.DateField()
+    reserved_tokens = models.PositiveIntegerField(default=0)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+    finished = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=State.values), name="generation_state"
+            ),
+            models.UniqueConstraint(
+                fields=["conversation"],
+                condition=models.Q(state__in=ACTIVE_STATES),
+                name="generation_one_active",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "idempotency_key"], name="generation_idempotency"
+            ),
+            models.UniqueConstraint(
+                fields=["conversation", "answer_seq"], name="generation_one_per_answer"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created"],
+                condition=models.Q(state__in=ACTIVE_STATES),
+                name="generation_work",
+            ),
+            models.Index(
+                fields=["-finished"],
+                condition=models.Q(state=State.COMPLETED),
+                name="generation_recent",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_STATES

@@ -1,0 +1,199 @@
+"""Reads: everything here checks who owns what it returns and changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from chatbot.core.crypto import CannotOpen, DataCipher
+from chatbot.core.errors import InvalidCursor, NotFound
+from conversations.models import Conversation, Generation, Message
+from conversations.models.generation import ACTIVE_STATES
+from conversations.sealing import open_cipher, report_unreadable
+from conversations.views import (
+    read_system_prompt,
+    view_conversation,
+    view_generation,
+    view_message,
+)
+
+LIST_LIMIT = 100
+# A search opens titles one by one; a page looks at this many before it hands out a cursor.
+SEARCH_SPAN = 500
+# Messages read at a time while following a branch backwards.
+BRANCH_CHUNK = 100
+
+
+class ConversationNotFound(NotFound):
+    code = "conversation_not_found"
+    sentence = "There is no such conversation."
+
+
+class GenerationNotFound(NotFound):
+    code = "generation_not_found"
+    sentence = "There is no such answer."
+
+
+class MessageNotFound(NotFound):
+    code = "message_not_found"
+    sentence = "There is no such message."
+
+
+def find_conversation(user_id: UUID, conversation_id: UUID) -> Conversation:
+    """Raises ConversationNotFound, also for somebody else's."""
+    found = Conversation.objects.filter(pk=conversation_id, user_id=user_id).first()
+    if found is None:
+        raise ConversationNotFound
+    return found
+
+
+def find_generation(user_id: UUID, generation_id: UUID) -> Generation:
+    """Raises GenerationNotFound, also for somebody else's."""
+    found = Generation.objects.filter(pk=generation_id, user_id=user_id).first()
+    if found is None:
+        raise GenerationNotFound
+    return found
+
+
+def try_cipher(conversation: Conversation) -> DataCipher | None:
+    """Return the conversation's cipher, or None, with an alert, when its key does not open."""
+    try:
+        return open_cipher(conversation)
+    except CannotOpen as exc:
+        report_unreadable(f"data key of {conversation.pk}", exc)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    updated: datetime
+    id: UUID
+
+    def encode(self) -> str:
+        raw = f"{self.updated.isoformat()}|{self.id}".encode()
+        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> _Position:
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+            updated, _, identity = raw.partition("|")
+            moment = datetime.fromisoformat(updated)
+            if moment.tzinfo is None:
+                raise ValueError("no time zone")
+            return cls(moment, UUID(identity))
+        except (ValueError, binascii.Error) as exc:
+            raise InvalidCursor from exc
+
+
+def list_conversations(
+    user_id: UUID, *, cursor: str | None, limit: int, search: str
+) -> dict[str, Any]:
+    """Return a page, newest first, with the cursor of the next.
+
+    With `search`, only titles that contain it in any case; a page may then be short, or empty,
+    and still have a next one. Raises InvalidCursor.
+    """
+    rows = Conversation.objects.filter(user_id=user_id).order_by("-updated", "-id")
+    if cursor:
+        after = _Position.decode(cursor)
+        rows = rows.filter(Q(updated__lt=after.updated) | Q(updated=after.updated, id__lt=after.id))
+    span = SEARCH_SPAN if search else limit
+    page = list(rows[: span + 1])
+    has_more = len(page) > span
+    items: list[dict[str, Any]] = []
+    last: Conversation | None = None
+    for last in page[:span]:
+        view = view_conversation(last, try_cipher(last))
+        if search.casefold() in view["title"].casefold():
+            items.append(view)
+            if len(items) == limit:
+                has_more = has_more or last is not page[-1]
+                break
+    next_cursor = _Position(last.updated, last.id).encode() if last and has_more else None
+    return {"items": items, "nextCursor": next_cursor}
+
+
+def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
+    """Yield the messages of a branch from its leaf back to its root.
+
+    Reads ranges of the composite key, so that a page of a long history costs a page.
+    """
+    wanted = leaf
+    below = None if leaf is None else leaf + 1
+    while wanted is not None and below is not None:
+        rows = Message.objects.filter(conversation_id=conversation_id, seq__lt=below)
+        chunk = list(rows.order_by("-seq")[:BRANCH_CHUNK])
+        if not chunk:
+            return
+        for message in chunk:
+            if message.seq == wanted:
+                yield message
+                wanted = message.parent_seq
+        below = chunk[-1].seq
+
+
+def _leaf_before(conversation: Conversation, before: int | None) -> int | None:
+    """Return where a page begins: the active leaf, or the parent of a message already shown."""
+    if before is None:
+        return conversation.active_leaf
+    return find_message(conversation, before).parent_seq
+
+
+def _generations_of(conversation_id: UUID, seqs: list[int]) -> dict[int, Generation]:
+    found = Generation.objects.filter(conversation_id=conversation_id, answer_seq__in=seqs)
+    return {generation.answer_seq: generation for generation in found}
+
+
+def read_conversation(
+    user_id: UUID, conversation_id: UUID, *, before: int | None, limit: int
+) -> dict[str, Any]:
+    """Return a conversation and the newest page of its active branch, or the page before a seq.
+
+    Raises ConversationNotFound.
+    """
+    conversation = find_conversation(user_id, conversation_id)
+    cipher = try_cipher(conversation)
+    branch: list[Message] = []
+    next_cursor: int | None = None
+    for message in walk_branch(conversation_id, _leaf_before(conversation, before)):
+        if len(branch) == limit:
+            next_cursor = branch[-1].seq
+            break
+        branch.append(message)
+    generations = _generations_of(conversation_id, [message.seq for message in branch])
+    active = Generation.objects.filter(
+        conversation_id=conversation_id, state__in=ACTIVE_STATES
+    ).first()
+    return {
+        **view_conversation(conversation, cipher),
+        "systemPrompt": read_system_prompt(conversation, cipher),
+        "activeGeneration": view_generation(active) if active else None,
+        "messages": [
+            view_message(message, cipher, generations.get(message.seq))
+            for message in reversed(branch)
+        ],
+        "nextCursor": next_cursor,
+    }
+
+
+def find_message(conversation: Conversation, seq: int) -> Message:
+    """Raises MessageNotFound."""
+    found = Message.objects.filter(conversation=conversation, seq=seq).first()
+    if found is None:
+        raise MessageNotFound
+    return found
+
+
+def read_answer(generation: Generation) -> dict[str, Any]:
+    """Return the message that a generation answers with, as people see it."""
+    conversation = generation.conversation
+    message = find_message(conversation, generation.answer_seq)
+    return view_message(message, try_cipher(conversation), generation)

@@ -1,0 +1,95 @@
+"""Reading a generation: replay after the cursor, then follow, whatever became of the log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import UUID
+
+from chatbot.accounts.models import User
+from chatbot.core.db import db_call
+from chatbot.core.errors import InvalidCursor
+from chatbot.core.metrics import READERS
+from conversations.eventlog import StreamKey, get_event_log
+from conversations.events import START, Cursor, Event, merge_deltas
+from conversations.models import Generation
+from conversations.queries import find_generation
+from conversations.terminals import replay_ended
+
+# Proxies commonly drop a response after a silent minute; lost beats still fit.
+HEARTBEAT_S = 15.0
+# How long a silent log is believed before the database is asked whether it is all over.
+CHECK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reader of one generation, allowed to read it, standing at a cursor."""
+
+    generation_id: UUID
+    key: StreamKey
+    after: Cursor
+    is_over: bool
+
+    async def batches(self) -> AsyncIterator[list[Event]]:
+        """Yield what there is, gathered, then what comes; ends after the terminal event.
+
+        An empty batch asks the caller to send a heartbeat.
+        """
+        READERS.inc()
+        try:
+            async with aclosing(self._follow()) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            READERS.dec()
+
+    async def _follow(self) -> AsyncIterator[list[Event]]:
+        log = get_event_log()
+        if not await log.exists(self.key) and (ended := await self._read_ended()):
+            yield ended
+            return
+        silent_s = 0.0
+        async with aclosing(log.follow(self.key, self.after, idle_s=CHECK_S)) as batches:
+            async for batch in batches:
+                if batch:
+                    silent_s = 0.0
+                    yield merge_deltas(batch)
+                    continue
+                if ended := await self._read_ended():
+                    yield ended
+                    return
+                silent_s += CHECK_S
+                if silent_s >= HEARTBEAT_S:
+                    silent_s = 0.0
+                    yield []
+
+    async def _read_ended(self) -> list[Event]:
+        """Return the whole answer from the database if it has ended, else nothing."""
+
+        def read() -> list[Event]:
+            generation = Generation.objects.select_related("conversation").get(
+                pk=self.generation_id
+            )
+            return [] if generation.is_active else replay_ended(generation)
+
+        return await db_call(read)
+
+
+async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -> Reading:
+    """Let a person read a generation from a cursor on.
+
+    `is_over` says that the cursor stands at the end: there is nothing more, now or later.
+    Raises GenerationNotFound, or InvalidCursor for a place this generation never had.
+    """
+    generation = await db_call(find_generation, user.pk, generation_id)
+    if after.attempt > generation.attempt:
+        raise InvalidCursor
+    end = Cursor(generation.attempt, generation.last_seq)
+    return Reading(
+        generation_id=generation.pk,
+        key=StreamKey(generation.conversation_id, generation.pk),
+        after=after,
+        is_over=not generation.is_active and after == end,
+    )

@@ -1,0 +1,52 @@
+"""The one event that ends a stream, always made from what the database holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conversations.events import Cursor, Event, EventType, hash_text
+from conversations.models import Generation, State
+from conversations.queries import read_answer
+
+HALT_NOTICE = "This answer was withdrawn."
+
+
+def terminal_event(generation: Generation) -> Event:
+    """Return the terminal event of a generation that has ended."""
+    cursor = Cursor(generation.attempt, generation.last_seq)
+    if generation.state == State.HALTED:
+        data = {"category": generation.error_code, "notice": HALT_NOTICE}
+        return Event(cursor, EventType.HALTED, data)
+    if generation.state == State.FAILED:
+        error = {"code": generation.error_code, "message": generation.error_message}
+        return Event(cursor, EventType.FAILED, {"error": error})
+    message = read_answer(generation)
+    if generation.state == State.STOPPED:
+        return Event(cursor, EventType.STOPPED, {"message": message})
+    return Event(cursor, EventType.DONE, _done(generation, message))
+
+
+def _done(generation: Generation, message: dict[str, Any]) -> dict[str, Any]:
+    text = message["content"]
+    return {
+        "stopReason": generation.stop_reason,
+        "usage": {
+            "inputTokens": generation.input_tokens,
+            "cachedTokens": generation.cached_tokens,
+            "outputTokens": generation.output_tokens,
+            "costMicros": generation.cost_micros,
+        },
+        "message": message,
+        "sha256": None if text is None else hash_text(text),
+    }
+
+
+def replay_ended(generation: Generation) -> list[Event]:
+    """Return an ended generation for a reader whose log is gone: its text, then its end.
+
+    The text's id is the one before the terminal event's, so that order holds.
+    """
+    end = terminal_event(generation)
+    text = "" if generation.state == State.HALTED else read_answer(generation)["content"] or ""
+    before = Cursor(end.cursor.attempt, end.cursor.seq - 1)
+    return [Event(before, EventType.SNAPSHOT, {"text": text}), end]

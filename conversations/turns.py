@@ -1,0 +1,257 @@
+"""Turns: what every front door calls to send, regenerate and stop.
+
+A turn is committed in one transaction: the message, the pending answer and the queued
+generation, under the idempotency key. Idempotency is looked at before any limit, so that a
+retried send is never refused or charged twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from chatbot.accounts.budgets import reserve_tokens
+from chatbot.accounts.limits import count_send
+from chatbot.accounts.models import User
+from chatbot.core.crypto import CannotOpen
+from chatbot.core.db import db_call
+from chatbot.core.errors import GenerationActive, IdempotencyMismatch, MessageTooLong
+from conversations.branches import Place, check_parent, question_of, read_leaf, take_seqs
+from conversations.context import count_turn
+from conversations.dispatch import announce_stop, announce_work
+from conversations.eventlog import StreamKey, get_event_log
+from conversations.events import RegenerateRequest, SendRequest
+from conversations.generations import Ended, request_stop
+from conversations.models import Conversation, Generation, Message, Role, Status
+from conversations.models.generation import ACTIVE_STATES
+from conversations.notices import notify
+from conversations.prompts import ContentUnavailable, count_prompt, system_text, window_of
+from conversations.queries import find_conversation, find_generation
+from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
+from conversations.views import view_generation
+from llm.catalog import ModelSpec
+from llm.conf import get_registry
+
+TITLE_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTurn:
+    """A generation that was accepted, now or by an earlier try with the same key."""
+
+    generation_id: UUID
+    conversation_id: UUID
+    message_id: UUID
+    is_new: bool
+
+    @property
+    def key(self) -> StreamKey:
+        return StreamKey(self.conversation_id, self.generation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A request for an answer, whichever way it came."""
+
+    user: User
+    conversation_id: UUID
+    model: str | None
+    idempotency_key: str
+    digest: bytes
+
+
+def _ask(
+    user: User, conversation_id: UUID, request: SendRequest | RegenerateRequest, key: str | None
+) -> _Ask:
+    body = f"{conversation_id} {request.model_dump_json(exclude_unset=True)}".encode()
+    return _Ask(
+        user, conversation_id, request.model, key or str(uuid4()), digest_request(user.pk, body)
+    )
+
+
+async def start_turn(
+    user: User, conversation_id: UUID, request: SendRequest, *, idempotency_key: str | None
+) -> StartedTurn:
+    """Accept a message and queue its answer; a repeat under the same key returns the first.
+
+    Raises ConversationNotFound, InvalidParent, UnknownModel, MessageTooLong, GenerationActive,
+    IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
+    """
+    ask = _ask(user, conversation_id, request, idempotency_key)
+
+    def write(conversation: Conversation, spec: ModelSpec) -> Place:
+        return _write_message(conversation, request, spec)
+
+    return await _start(ask, write)
+
+
+async def regenerate_answer(
+    user: User,
+    conversation_id: UUID,
+    seq: int,
+    request: RegenerateRequest,
+    *,
+    idempotency_key: str | None,
+) -> StartedTurn:
+    """Queue another answer to the question that message `seq` answers; the old one is kept.
+
+    Raises what `start_turn` raises, and MessageNotFound or NothingToRegenerate.
+    """
+    ask = _ask(user, conversation_id, request, idempotency_key)
+
+    def write(conversation: Conversation, _: ModelSpec) -> Place:
+        return Place(take_seqs(conversation, 1), question_of(conversation, seq))
+
+    return await _start(ask, write)
+
+
+async def _start(ask: _Ask, write: Callable[[Conversation, ModelSpec], Place]) -> StartedTurn:
+    turn = await db_call(_commit_once, ask, write)
+    if turn.is_new:
+        await notify(
+            ask.user.pk,
+            "generation.started",
+            conversationId=str(turn.conversation_id),
+            generationId=str(turn.generation_id),
+        )
+    return turn
+
+
+def _commit_once(ask: _Ask, write: Callable[[Conversation, ModelSpec], Place]) -> StartedTurn:
+    earlier = _find_earlier(ask)
+    if earlier is not None:
+        return earlier
+    conversation = find_conversation(ask.user.pk, ask.conversation_id)
+    _refuse_while_active(conversation)
+    spec = get_registry().resolve(ask.model or conversation.model)
+    count_send(ask.user)
+    try:
+        with transaction.atomic():
+            return _commit(ask, conversation, spec, write)
+    except IntegrityError:
+        # Two sends at once: the constraint let one through, and it is committed by now.
+        earlier = _find_earlier(ask)
+        if earlier is not None:
+            return earlier
+        _refuse_while_active(conversation)
+        raise
+    except CannotOpen as exc:
+        raise ContentUnavailable from exc
+
+
+def _find_earlier(ask: _Ask) -> StartedTurn | None:
+    earlier = Generation.objects.filter(
+        user=ask.user, idempotency_key=ask.idempotency_key
+    ).first()
+    if earlier is None:
+        return None
+    if bytes(earlier.request_digest) != ask.digest:
+        raise IdempotencyMismatch
+    return StartedTurn(earlier.pk, earlier.conversation_id, earlier.answer_id, is_new=False)
+
+
+def _refuse_while_active(conversation: Conversation) -> None:
+    active = Generation.objects.filter(
+        conversation=conversation, state__in=ACTIVE_STATES
+    ).first()
+    if active is not None:
+        raise GenerationActive(detail=dict(view_generation(active)))
+
+
+def _commit(
+    ask: _Ask,
+    conversation: Conversation,
+    spec: ModelSpec,
+    write: Callable[[Conversation, ModelSpec], Place],
+) -> StartedTurn:
+    place = write(conversation, spec)
+    # The newest message is counted with the rest: it is already written.
+    system = system_text(conversation, open_cipher(conversation))
+    tokens = count_prompt(conversation, place.parent, system, spec) + spec.answer_tokens
+    month = reserve_tokens(ask.user, tokens, now=timezone.now())
+    answer = Message.objects.create(
+        conversation=conversation,
+        seq=place.seq,
+        parent_seq=place.parent,
+        role=Role.ASSISTANT,
+        status=Status.PENDING,
+    )
+    generation = Generation.objects.create(
+        conversation=conversation,
+        user=ask.user,
+        answer_seq=answer.seq,
+        answer_id=answer.id,
+        idempotency_key=ask.idempotency_key,
+        request_digest=ask.digest,
+        requested_model=ask.model or conversation.model,
+        budget_month=month,
+        reserved_tokens=tokens,
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(
+        active_leaf=answer.seq, updated=timezone.now()
+    )
+    announce_work()
+    return StartedTurn(generation.pk, conversation.pk, answer.id, is_new=True)
+
+
+def _write_message(conversation: Conversation, request: SendRequest, spec: ModelSpec) -> Place:
+    cipher = open_cipher(conversation)
+    tokens = count_turn(request.content)
+    room = window_of(spec).room(system_text(conversation, cipher))
+    if tokens > room:
+        raise MessageTooLong(detail={"tokens": tokens, "limit": room, "model": spec.name})
+    seq = take_seqs(conversation, 2)
+    if "parent_seq" in request.model_fields_set:
+        parent = request.parent_seq
+        check_parent(conversation, parent)
+    else:
+        parent = read_leaf(conversation.pk)
+    Message.objects.create(
+        conversation=conversation,
+        seq=seq,
+        parent_seq=parent,
+        role=Role.USER,
+        status=Status.COMPLETE,
+        content_sealed=seal_message(cipher, conversation.pk, seq, request.content),
+        token_count=tokens,
+    )
+    if conversation.title_sealed is None:
+        title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
+        Conversation.objects.filter(pk=conversation.pk).update(title_sealed=title)
+    return Place(seq + 1, seq)
+
+
+def _title_from(content: str) -> str:
+    """Return the first line of what was asked, cut at a word."""
+    line = content.strip().splitlines()[0].strip()
+    if len(line) <= TITLE_CHARS:
+        return line
+    return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
+
+
+async def stop_generation(user: User, generation_id: UUID) -> dict[str, str]:
+    """Ask a generation to end with the text it has; one that has ended stays as it is.
+
+    Returns where its events are. Raises GenerationNotFound.
+    """
+
+    def stop() -> tuple[Generation, Ended | None]:
+        generation = find_generation(user.pk, generation_id)
+        ended = request_stop(generation)
+        announce_stop(generation_id)
+        return generation, ended
+
+    generation, ended = await db_call(stop)
+    if ended is not None:
+        await log_ended(ended)
+    return view_generation(generation)
+
+
+async def log_ended(ended: Ended) -> None:
+    """Tell the readers of a generation that ended without a worker."""
+    for event in ended.events:
+        await get_event_log().append(ended.key, event)

@@ -1,0 +1,101 @@
+"""One answer from whichever candidate can give it.
+
+Nothing is spliced: retries and fallbacks happen before the first text only. A failure after it
+raises StreamBroken, and the caller begins another attempt that its readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from llm.catalog import ModelSpec
+from llm.errors import ProviderError, StreamBroken
+from llm.providers.base import Provider
+from llm.retry import retry_delay_s
+from llm.types import Prompt, StreamEvent, TextDelta
+
+log = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model and the provider that serves it."""
+
+    spec: ModelSpec
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """This model is answering. Comes once, right before the first text."""
+
+    spec: ModelSpec
+
+
+EngineEvent = Chosen | StreamEvent
+
+
+async def stream_completion(
+    prompt: Prompt, *, route: Sequence[Candidate], sleep: Sleep = asyncio.sleep
+) -> AsyncGenerator[EngineEvent]:
+    """Yield `Chosen`, the answer's text, then `Finished`; consume it inside `aclosing`.
+
+    Candidates are asked in order, each with retries. When all failed, raises the last one's
+    ProviderError with the earlier failures as notes. A failure after the first text raises
+    StreamBroken.
+    """
+    failures: list[ProviderError] = []
+    for candidate in route:
+        attempt = 0
+        while True:
+            try:
+                async with aclosing(_attempt(prompt, candidate)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except StreamBroken:
+                raise
+            except ProviderError as error:
+                failures.append(error)
+                _log_failure(candidate, error, attempt=attempt)
+                delay_s = retry_delay_s(error, attempt=attempt)
+            if delay_s is None:
+                break
+            attempt += 1
+            await sleep(delay_s)
+    if not failures:
+        raise ValueError("the route names no candidate")
+    last = failures[-1]
+    for earlier in failures[:-1]:
+        last.add_note(f"earlier: {earlier.code}")
+    raise last
+
+
+async def _attempt(prompt: Prompt, candidate: Candidate) -> AsyncGenerator[EngineEvent]:
+    """Ask one candidate once; failures after its first text become StreamBroken."""
+    has_text = False
+    spec = candidate.spec
+    fitting = replace(prompt, max_output=min(prompt.max_output, spec.max_output))
+    stream = candidate.provider.stream(fitting, model_id=spec.model_id)
+    async with aclosing(stream) as events:
+        try:
+            async for event in events:
+                if not has_text and type(event) is TextDelta:
+                    has_text = True
+                    yield Chosen(spec)
+                yield event
+        except ProviderError as error:
+            if not has_text:
+                raise
+            log.warning("%s broke off: %s", spec.name, error.code)
+            raise StreamBroken(retry_after_s=error.retry_after_s) from error
+
+
+def _log_failure(candidate: Candidate, error: ProviderError, *, attempt: int) -> None:
+    log.warning("%s failed attempt %d: %s", candidate.spec.name, attempt, error.code)

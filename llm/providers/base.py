@@ -1,0 +1,37 @@
+"""The one seam between the engine and whatever serves a model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm.types import Prompt, StreamEvent
+
+# Long prompts on a laptop's CPU take tens of seconds to read before the first token.
+FIRST_TOKEN_TIMEOUT_S = 60.0
+TOKEN_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Patience, in seconds: until the first text, and between one text and the next."""
+
+    first_token_s: float = FIRST_TOKEN_TIMEOUT_S
+    token_s: float = TOKEN_TIMEOUT_S
+
+
+class Provider(Protocol):
+    """Something that answers prompts."""
+
+    def stream(self, prompt: Prompt, *, model_id: str) -> AsyncGenerator[StreamEvent]:
+        """Yield the answer's text, then exactly one `Finished`.
+
+        Every other outcome raises a `ProviderError`. Closing the generator ends the request at
+        the provider, so consume it inside `aclosing`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections; streams in progress fail."""
+        ...

@@ -1,0 +1,137 @@
+"""Which models this installation can use, and the clients that reach them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chatbot.core.tasks import spawn
+from llm.catalog import Catalog, ModelSpec
+from llm.errors import ProviderUnavailable, UnknownModel
+from llm.providers.anthropic import AnthropicProvider, Endpoint
+from llm.providers.base import Provider, Timeouts
+from llm.providers.local import LocalProvider
+
+AUTO = "auto"
+ANTHROPIC_URL = "https://api.anthropic.com"
+
+
+class LocalEndpoint(Protocol):
+    """A server of local models; its address is empty while it has none."""
+
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def api_key(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StaticEndpoint:
+    """A local model's server that somebody else runs."""
+
+    base_url: str
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    endpoint: Endpoint
+    provider: Provider
+    loop: asyncio.AbstractEventLoop
+
+
+class Registry:
+    """The catalogue as far as it is available, with one shared client per endpoint and loop."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        anthropic_key: str | None,
+        anthropic_base_url: str | None,
+        local: LocalEndpoint | None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._hosted: Endpoint | None = None
+        if anthropic_key:
+            self._hosted = Endpoint(anthropic_base_url or ANTHROPIC_URL, anthropic_key)
+        self._local = local
+        self._timeouts = timeouts or Timeouts()
+        self._clients: dict[tuple[str, asyncio.AbstractEventLoop], _Client] = {}
+
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Return the models that can be chosen here, in the catalogue's order."""
+        return tuple(spec for spec in self._catalog.models if self._is_available(spec))
+
+    @property
+    def default(self) -> ModelSpec:
+        """What `auto` means: a hosted model if there is a key. Raises UnknownModel if none."""
+        names = (self._catalog.default_hosted, self._catalog.default_local)
+        for name in names:
+            spec = self._catalog.find(name)
+            if spec is not None and self._is_available(spec):
+                return spec
+        raise UnknownModel
+
+    def resolve(self, name: str) -> ModelSpec:
+        """Return the model of that name, or the default for `auto`. Raises UnknownModel."""
+        if name == AUTO:
+            return self.default
+        spec = self._catalog.find(name)
+        if spec is None or not self._is_available(spec):
+            raise UnknownModel
+        return spec
+
+    def provider(self, spec: ModelSpec) -> Provider:
+        """Return the running loop's client for this model; do not keep it between answers.
+
+        Raises UnknownModel, or ProviderUnavailable while the local server has no address.
+        """
+        endpoint = self._endpoint(spec)
+        loop = asyncio.get_running_loop()
+        key = (spec.provider, loop)
+        client = self._clients.get(key)
+        if client is not None and client.endpoint == endpoint:
+            return client.provider
+        if client is not None:
+            _ = spawn(client.provider.aclose(), name="close a replaced model client")
+        self._forget_dead_loops()
+        provider = self._build(endpoint)
+        self._clients[key] = _Client(endpoint, provider, loop)
+        return provider
+
+    async def aclose(self) -> None:
+        """Close the clients of the running loop."""
+        loop = asyncio.get_running_loop()
+        mine = [key for key, client in self._clients.items() if client.loop is loop]
+        for key in mine:
+            await self._clients.pop(key).provider.aclose()
+        self._forget_dead_loops()
+
+    def _is_available(self, spec: ModelSpec) -> bool:
+        return (self._local if spec.is_local else self._hosted) is not None
+
+    def _endpoint(self, spec: ModelSpec) -> Endpoint:
+        if spec.is_local and self._local is not None:
+            if not self._local.base_url:
+                raise ProviderUnavailable
+            # The SDK refuses an empty key; a server without keys takes any.
+            return Endpoint(self._local.base_url, self._local.api_key or "none", is_local=True)
+        if not spec.is_local and self._hosted is not None:
+            return self._hosted
+        raise UnknownModel
+
+    def _build(self, endpoint: Endpoint) -> Provider:
+        thinking = {
+            spec.model_id: spec.thinking
+            for spec in self._catalog.models
+            if spec.thinking is not None and not endpoint.is_local
+        }
+        provider = AnthropicProvider(endpoint, timeouts=self._timeouts, thinking=thinking)
+        return LocalProvider(provider) if endpoint.is_local else provider
+
+    def _forget_dead_loops(self) -> None:
+        for key in [key for key, client in self._clients.items() if client.loop.is_closed()]:
+            del self._clients[key]

@@ -1,0 +1,60 @@
+"""Values that cross between the engine, its adapters and its callers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation, as the model sees it."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Everything a model is asked; `max_output` is in tokens.
+
+    A last turn of role `assistant` asks a model that `continues` to go on from that text.
+    """
+
+    system: str
+    turns: tuple[Turn, ...]
+    max_output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Billed tokens. `input_tokens` excludes what was read from or written to a cache."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of every stream that ended as its model meant it to."""
+
+    stop_reason: str
+    usage: Usage
+
+
+StreamEvent = TextDelta | Finished

@@ -1,0 +1,78 @@
+// The HTTP API of this service: one fetch wrapper, one error type.
+
+/** A refusal with a code, or `code: "network"` and status 0 when no answer came at all. */
+export class ApiError extends Error {
+  constructor({ code, message, retryAfter = null, status = 0, detail = null }) {
+    super(message);
+    this.name = "ApiError";
+    this.code = code;
+    this.retryAfter = retryAfter;
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+const GENERIC = "Something went wrong on our side. Please try again.";
+
+async function toError(response) {
+  const retryHeader = Number(response.headers.get("retry-after"));
+  const retryAfter = Number.isFinite(retryHeader) && retryHeader > 0 ? retryHeader : null;
+  let error = {};
+  try {
+    error = (await response.json()).error ?? {};
+  } catch {
+    // A proxy's HTML page: the status is all there is.
+  }
+  return new ApiError({
+    code: error.code ?? `http_${response.status}`,
+    message: error.message ?? GENERIC,
+    retryAfter: error.retryAfter ?? retryAfter,
+    status: response.status,
+    detail: error.detail ?? null,
+  });
+}
+
+/**
+ * @param {{base: string, csrfToken: string, fetch?: typeof globalThis.fetch}} options
+ */
+export function createApi({ base, csrfToken, fetch = globalThis.fetch.bind(globalThis) }) {
+  /**
+   * A raw response with a good status; anything else raises ApiError.
+   * @returns {Promise<Response>}
+   */
+  async function open(path, { method = "GET", body, headers = {}, signal } = {}) {
+    const sent = { accept: "application/json", ...headers };
+    if (body !== undefined) sent["content-type"] = "application/json";
+    if (method !== "GET") sent["x-csrftoken"] = csrfToken;
+    let response;
+    try {
+      response = await fetch(base + path, {
+        method,
+        signal,
+        headers: sent,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        credentials: "same-origin",
+        cache: "no-store",
+      });
+    } catch (cause) {
+      if (signal?.aborted) throw cause;
+      throw new ApiError({ code: "network", message: "The connection was lost." });
+    }
+    if (!response.ok) throw await toError(response);
+    return response;
+  }
+
+  async function json(path, options) {
+    const response = await open(path, options);
+    return response.status === 204 ? null : response.json();
+  }
+
+  return {
+    open,
+    get: (path, options) => json(path, options),
+    post: (path, body = {}) => json(path, { method: "POST", body }),
+    patch: (path, body) => json(path, { method: "PATCH", body }),
+    put: (path, body) => json(path, { method: "PUT", body }),
+    delete: (path) => json(path, { method: "DELETE" }),
+  };
+}

@@ -1,0 +1,132 @@
+// The list of conversations: pages, search, rename, pin, delete.
+
+const PAGE = 30;
+const TITLE_DELAYS_MS = [1500, 6000];
+
+const newestFirst = (a, b) =>
+  Number(b.pinned) - Number(a.pinned) || b.updatedAt.localeCompare(a.updatedAt);
+
+const isUntitled = (title) => !title || title === "New conversation";
+
+/** A title for a conversation that has none yet: the first words of its first message. */
+export const workingTitle = (text) => {
+  const words = text.trim().replace(/\s+/g, " ");
+  return words.length > 60 ? `${words.slice(0, 57).trimEnd()}…` : words;
+};
+
+export function createConversations({ api, store, onTrouble }) {
+  let search = 0;
+
+  const place = (items, item) =>
+    [...items.filter((one) => one.conversationId !== item.conversationId), item].sort(newestFirst);
+  const find = (id) => store.get().items.find((one) => one.conversationId === id);
+
+  async function load(cursor) {
+    const { query } = store.get();
+    const now = ++search;
+    const started = new Date().toISOString();
+    store.set({ listLoading: true });
+    const parameters = new URLSearchParams({ limit: PAGE });
+    if (cursor) parameters.set("cursor", cursor);
+    if (query) parameters.set("q", query);
+    try {
+      const page = await api.get(`/conversations?${parameters}`);
+      if (now !== search) return;
+      const known = new Set(page.items.map((one) => one.conversationId));
+      // What was touched while the page was on its way is newer than the page.
+      const keep = (one) => !known.has(one.conversationId) && (cursor || (!query && one.updatedAt >= started));
+      store.set(({ items }) => ({
+        items: cursor ? [...items.filter(keep), ...page.items] : [...items.filter(keep), ...page.items].sort(newestFirst),
+        itemsCursor: page.nextCursor,
+        listError: null,
+      }));
+    } catch (error) {
+      if (now === search) store.set({ listError: error });
+    } finally {
+      if (now === search) store.set({ listLoading: false });
+    }
+  }
+
+  function put(conversation) {
+    const { conversationId, title, model, pinned, archived, createdAt, updatedAt } = conversation;
+    const item = { conversationId, title, model, pinned, archived, createdAt, updatedAt };
+    const old = find(conversationId);
+    if (isUntitled(title) && old) Object.assign(item, { title: old.title, working: old.working });
+    store.set(({ items }) => ({ items: place(items, item) }));
+    if (store.get().conversationId === conversationId && item.title) store.set({ title: item.title });
+  }
+
+  /** Fetch one conversation's line again, not the whole list. */
+  async function refresh(id) {
+    if (store.get().query) return;
+    try {
+      put(await api.get(`/conversations/${id}?limit=1`));
+    } catch (error) {
+      if (error.status === 404) forget(id);
+    }
+  }
+
+  /** A title is written after the answer; look for it twice, unless it is there. */
+  function refreshSoon(id) {
+    for (const delay of TITLE_DELAYS_MS) {
+      setTimeout(() => {
+        if (!find(id) || find(id).working) refresh(id);
+      }, delay);
+    }
+  }
+
+  /** Move a conversation to the top because something was sent in it. */
+  function touch(id, text) {
+    const now = new Date().toISOString();
+    const old = find(id);
+    const fresh = { conversationId: id, title: "", model: null, pinned: false, archived: false, createdAt: now };
+    const item = { ...fresh, ...old, updatedAt: now };
+    if (isUntitled(item.title)) Object.assign(item, { title: workingTitle(text), working: true });
+    if (!old && store.get().query) return;
+    store.set(({ items }) => ({ items: place(items, item) }));
+    if (store.get().conversationId === id) store.set({ title: item.title });
+  }
+
+  function forget(id) {
+    store.set(({ items }) => ({ items: items.filter((one) => one.conversationId !== id) }));
+  }
+
+  async function change(id, patch) {
+    const old = find(id);
+    if (old) store.set(({ items }) => ({ items: place(items, { ...old, ...patch }) }));
+    if (patch.title && store.get().conversationId === id) store.set({ title: patch.title });
+    try {
+      put(await api.patch(`/conversations/${id}`, patch));
+    } catch (error) {
+      if (old) put(old);
+      onTrouble(error);
+    }
+  }
+
+  async function remove(id) {
+    const old = find(id);
+    forget(id);
+    try {
+      await api.delete(`/conversations/${id}`);
+      return true;
+    } catch (error) {
+      if (error.status === 404) return true;
+      if (old) put(old);
+      onTrouble(error);
+      return false;
+    }
+  }
+
+  return {
+    load: () => load(null),
+    more() {
+      const { itemsCursor, listLoading } = store.get();
+      if (itemsCursor && !listLoading) load(itemsCursor);
+    },
+    search(query) {
+      store.set({ query });
+      load(null);
+    },
+    refresh, refreshSoon, touch, forget, change, remove,
+  };
+}

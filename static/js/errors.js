@@ -1,0 +1,35 @@
+// Refusals in words: what happened, and what the reader can do. Pure.
+
+import { duration, longDate } from "./time.js";
+
+/**
+ * @param {{code: string, message: string, status: number, retryAfter: number|null, detail: any}} error
+ * @returns {{title: string, text: string, action: "signin"|"wait"|null}}
+ */
+export function explain(error) {
+  const { status, code, message, retryAfter, detail } = error;
+  if (code === "network") {
+    return { title: "No connection", text: "Your message is kept here. Try again when you are back online.", action: null };
+  }
+  if (status === 401) {
+    return { title: "You are signed out", text: "Sign in again to go on. Your text is kept in this tab.", action: "signin" };
+  }
+  if (status === 402) {
+    const when = detail?.resetsAt ? ` It resets on ${longDate(detail.resetsAt)}.` : "";
+    return { title: "Budget used up", text: `${message}${when}`, action: null };
+  }
+  if (status === 413) {
+    return { title: "Too long", text: message || "This message is too long. Please shorten it.", action: null };
+  }
+  if (status === 422) return { title: "Not sent", text: message, action: null };
+  if (status === 429) {
+    const wait = retryAfter ? ` You can send again in ${duration(retryAfter)}.` : "";
+    return { title: "A little too fast", text: `You have sent many messages in a short time.${wait}`, action: "wait" };
+  }
+  if (status === 503) {
+    const wait = retryAfter ? ` Try again in ${duration(retryAfter)}.` : "";
+    return { title: "Very busy right now", text: `${message}${wait}`, action: "wait" };
+  }
+  if (status === 404) return { title: "Not found", text: message, action: null };
+  return { title: "Something went wrong", text: message, action: null };
+}

@@ -1,0 +1,217 @@
+// Puts the chat page together.
+
+import { announce } from "./announce.js";
+import { createApi } from "./api.js";
+import { createChat } from "./chat.js";
+import { createConversations } from "./conversations.js";
+import { byId } from "./dom.js";
+import { createDrafts } from "./drafts.js";
+import { explain } from "./errors.js";
+import { listenForNotices } from "./notices.js";
+import { createStore } from "./store.js";
+import { createBanner } from "./views/banner.js";
+import { createComposer } from "./views/composer.js";
+import { ask } from "./views/dialog.js";
+import { editInPlace } from "./views/edit.js";
+import { createModelPicker, modelName } from "./views/models.js";
+import { createShell } from "./views/shell.js";
+import { createSidebar } from "./views/sidebar.js";
+import { createPlaceholder, createThread } from "./views/thread.js";
+import { createToasts } from "./views/toast.js";
+import { createUsage } from "./views/usage.js";
+import { createWelcome } from "./views/welcome.js";
+import { createWaker } from "./wake.js";
+
+const page = byId("chat").dataset;
+const csrfToken = document.querySelector('meta[name="csrf-token"]').content;
+
+const api = createApi({ base: page.apiBase, csrfToken });
+const store = createStore({
+  conversationId: null, title: "", model: null, messages: [], olderCursor: null, live: null,
+  loading: "ready", loadError: null,
+  items: [], itemsCursor: null, query: "", listLoading: false, listError: null,
+  models: [],
+});
+const waker = createWaker();
+const drafts = createDrafts(window.sessionStorage);
+const toast = createToasts(byId("toasts"));
+const banner = createBanner(byId("banner"), { signInUrl: page.signInUrl });
+
+const linkTo = (id) => (id ? `/c/${id}/` : "/");
+const idInPath = () => /^\/c\/([0-9a-f-]{36})\/?$/i.exec(location.pathname)?.[1] ?? "";
+const trouble = (error) => toast(explain(error).text, { kind: "error" });
+
+const conversations = createConversations({ api, store, onTrouble: trouble });
+const chat = createChat({
+  api, store, waker, drafts, list: conversations,
+  navigate: (id) => history.pushState({}, "", linkTo(id)),
+  ui: {
+    restore: (text) => (text ? composer.restore(text) : composer.clear()),
+    refuse: banner.show,
+    trouble,
+    settled: sayEnd,
+  },
+});
+
+function sayEnd(answer) {
+  const text = answer.message?.content ?? answer.text;
+  const words = {
+    done: text.length <= 400 ? `Parley answered: ${text}` : "The answer is finished.",
+    stopped: "Stopped.",
+    halted: `The answer was withdrawn. ${answer.notice ?? ""}`,
+    failed: `The answer failed. ${answer.error?.message ?? ""}`,
+  };
+  announce(words[answer.status] ?? "");
+}
+
+function go(id) {
+  if (id !== store.get().conversationId) {
+    history.pushState({}, "", linkTo(id));
+    banner.hide();
+    chat.open(id);
+  }
+  shell.closeIfSmall();
+  focusStart();
+}
+
+// On a phone the keyboard would cover what was just opened.
+function focusStart() {
+  if (window.matchMedia("(hover: hover)").matches) composer.focus();
+  else byId("thread").focus({ preventScroll: true });
+}
+
+function send(text, options) {
+  banner.hide();
+  chat.send(text, options);
+  thread.jumpToEnd();
+}
+
+const composer = createComposer(byId("composer"), {
+  store, drafts, onSend: send, onStop: chat.stop, onInput: () => {},
+});
+
+const thread = createThread(
+  { scroller: byId("thread"), content: byId("thread-content"), list: byId("messages"), jump: byId("jump"), top: byId("older") },
+  {
+    store,
+    loadOlder: chat.loadOlder,
+    act: {
+      say: announce,
+      modelName: (name) => modelName(store.get().models, name),
+      regenerate(message) {
+        banner.hide();
+        chat.regenerate(message);
+        thread.jumpToEnd();
+      },
+      edit: (message, element) =>
+        editInPlace(message, element, (text) => send(text, { parentSeq: message.parentSeq })),
+      async rate(message, rating) {
+        await chat.rate(message, rating);
+        if (rating !== "down") return;
+        const comment = await ask({ title: "What went wrong?", text: "Your note helps to improve the answers.",
+          field: "Note (optional)", confirm: "Send" });
+        if (comment) chat.rate(message, rating, comment);
+      },
+    },
+  },
+);
+
+createPlaceholder(byId("placeholder"), {
+  store, retry: () => chat.open(store.get().conversationId), newChat: () => go(""),
+});
+createWelcome(byId("welcome"), {
+  store,
+  choose(prompt) {
+    composer.setText(prompt);
+    composer.focus();
+  },
+});
+createModelPicker(byId("model"), { store, onChoose: chat.setModel });
+createUsage(byId("usage"), { api, details: byId("account") });
+
+const shell = createShell({
+  sidebar: byId("sidebar"), main: byId("main"), backdrop: byId("backdrop"),
+  openers: [byId("open-panel")], closers: [byId("close-panel")],
+});
+
+createSidebar(
+  { list: byId("conversations"), search: byId("search"), status: byId("list-status"), more: byId("list-more"), scroller: byId("list-scroll") },
+  {
+    store, conversations,
+    act: {
+      linkTo, open: go,
+      rename: (item, title) => conversations.change(item.conversationId, { title }),
+      pin: (item, pinned) => conversations.change(item.conversationId, { pinned }),
+      async remove(item) {
+        const sure = await ask({ title: "Delete this conversation?", danger: true, confirm: "Delete",
+          text: `“${item.title || "New chat"}” and all its messages will be gone for good.` });
+        if (sure === null) return;
+        if (store.get().conversationId === item.conversationId) go("");
+        if (await conversations.remove(item.conversationId)) toast("Conversation deleted");
+      },
+    },
+  },
+);
+
+for (const link of document.querySelectorAll("[data-new-chat]")) {
+  link.addEventListener("click", (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    go("");
+  });
+}
+
+store.watch(["title", "conversationId"], ({ title, conversationId }) => {
+  byId("title").textContent = conversationId ? title || "New chat" : "";
+  document.title = conversationId && title ? `${title} · Parley` : "Parley";
+});
+
+window.addEventListener("popstate", () => chat.open(idInPath()));
+
+document.addEventListener("keydown", (event) => {
+  const command = event.metaKey || event.ctrlKey;
+  if (event.key === "Escape" && !event.defaultPrevented) {
+    if (document.querySelector("dialog[open], [popover]:popover-open")) return;
+    if (byId("account").open) byId("account").open = false;
+    else if (shell.isCovering()) shell.close();
+    else if (store.get().live) chat.stop();
+  } else if (command && event.key === "k") {
+    event.preventDefault();
+    shell.open();
+    byId("search").focus();
+  } else if (command && event.shiftKey && event.key.toLowerCase() === "o") {
+    event.preventDefault();
+    go("");
+  }
+});
+
+document.addEventListener("click", ({ target }) => {
+  const account = byId("account");
+  if (account.open && !account.contains(target)) account.open = false;
+});
+
+function onNotice({ type, conversationId, generationId }) {
+  const here = conversationId === store.get().conversationId;
+  if (type === "conversation.deleted") {
+    conversations.forget(conversationId);
+    if (here) {
+      go("");
+      toast("This conversation was deleted on another device");
+    }
+  } else if (type === "conversation.updated") {
+    conversations.refresh(conversationId);
+  } else if (type === "generation.started") {
+    if (here && !store.get().live && !chat.isFollowing(generationId)) chat.reload().catch(() => {});
+    conversations.refresh(conversationId);
+  }
+}
+
+for (const line of document.querySelectorAll("#flash li")) toast(line.textContent);
+chat.open(page.conversationId || idInPath());
+conversations.load();
+api.get("/models").then(({ items }) => store.set({ models: items }), () => {});
+listenForNotices({
+  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat/`,
+  onNotice, waker, onReconnect: conversations.load,
+});
+focusStart();

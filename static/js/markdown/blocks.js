@@ -1,0 +1,85 @@
+// Markdown to HTML strings, block by block. Pure: no DOM; the result must still be sanitised.
+
+import { Marked } from "../../vendor/marked/marked.esm.js";
+
+const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+
+/** `text` made safe for element content and quoted attributes. */
+export const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (char) => ESCAPES[char]);
+
+/** `href` when a reader may follow it, else null: http, https and mailto only. */
+export function safeHref(href) {
+  // Browsers ignore control characters and blanks inside a scheme.
+  const bare = String(href ?? "").replace(/[\u0000-\u0020\u007f-\u009f\u00ad\u200b-\u200f\u2028\u2029]/g, "");
+  return /^(?:https?:\/\/|mailto:)/i.test(bare) ? bare : null;
+}
+
+const anchor = (href, inner) =>
+  `<a href="${escapeHtml(href)}" rel="noopener noreferrer nofollow" target="_blank">${inner}</a>`;
+
+const renderer = {
+  html: ({ text }) => escapeHtml(text),
+  link({ href, tokens }) {
+    const inner = this.parser.parseInline(tokens);
+    const safe = safeHref(href);
+    return safe ? anchor(safe, inner) : inner;
+  },
+  // An image would be fetched at once, and its address could carry the conversation away.
+  image({ href, text }) {
+    const label = escapeHtml(text || "image");
+    const safe = safeHref(href);
+    return safe ? anchor(safe, `Image: ${label}`) : label;
+  },
+  listitem(item) {
+    return `<li${item.task ? ' class="task"' : ""}>${this.parser.parse(item.tokens)}</li>\n`;
+  },
+  checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+};
+
+// Without these two, markup in an answer is ordinary text, and shows as such.
+const tokenizer = { html: () => undefined, tag: () => undefined };
+
+const marked = new Marked({ gfm: true, breaks: false, async: false, renderer, tokenizer });
+
+/** The top-level tokens of a text; their `raw` fields joined give the text as marked reads it. */
+export const lexBlocks = (text) => marked.lexer(text);
+
+/** The HTML of one top-level token. */
+export const blockHtml = (token) => marked.parser([token]);
+
+/** The language named by a code block's info string, lower case, or "". */
+export const codeLanguage = (info) => (/^[\w+#.-]+/.exec(info ?? "")?.[0] ?? "").toLowerCase();
+
+/** Whether a fenced block's closing fence has arrived (indented code is never closed). */
+export function isClosedFence(raw) {
+  const lines = raw.trimEnd().split("\n");
+  const fence = /^ {0,3}(`{3,}|~{3,})/.exec(lines[0])?.[1];
+  if (!fence || lines.length < 2) return false;
+  const last = lines.at(-1).trim();
+  return last.length >= fence.length && last === fence[0].repeat(last.length);
+}
+
+/**
+ * How far a growing text is settled: the number of leading tokens that more text cannot change.
+ * The last block that is not blank may still grow, or turn into something else.
+ */
+export function settledCount(tokens) {
+  let last = tokens.length - 1;
+  while (last > 0 && tokens[last].type === "space") last -= 1;
+  return Math.max(0, last);
+}
+
+/**
+ * How many leading entries of `drawn` (raw strings) are still right for `tokens`.
+ * @param {string[]} drawn
+ * @param {{raw: string}[]} tokens
+ */
+export function commonPrefix(drawn, tokens) {
+  const limit = Math.min(drawn.length, tokens.length);
+  let same = 0;
+  while (same < limit && drawn[same] === tokens[same].raw) same += 1;
+  return same;
+}
+
+/** Whether link definitions exist: then a block's look can depend on text far below it. */
+export const hasDefinitions = (tokens) => Object.keys(tokens.links ?? {}).length > 0;

@@ -1,0 +1,102 @@
+// Where the reader writes.
+
+const MAX_CHARACTERS = 32_000;
+const COUNTER_FROM = 28_000;
+
+// The server counts code points, not UTF-16 units.
+const countCharacters = (text) => (text.length < COUNTER_FROM ? text.length : [...text].length);
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {object} deps {store, drafts, onSend, onStop}
+ */
+export function createComposer(form, { store, drafts, onSend, onStop, onInput }) {
+  const area = form.querySelector("textarea");
+  const send = form.querySelector("[data-send]");
+  const stop = form.querySelector("[data-stop]");
+  const counter = form.querySelector("[data-counter]");
+  let shownFor = null;
+
+  const fitByHand = !CSS.supports("field-sizing", "content");
+
+  function refresh() {
+    const { live } = store.get();
+    const count = countCharacters(area.value);
+    counter.hidden = count < COUNTER_FROM;
+    counter.textContent = `${count.toLocaleString("en")} / ${MAX_CHARACTERS.toLocaleString("en")}`;
+    counter.classList.toggle("is-over", count > MAX_CHARACTERS);
+    send.disabled = !area.value.trim() || count > MAX_CHARACTERS;
+    send.hidden = Boolean(live);
+    stop.hidden = !live;
+    stop.disabled = Boolean(live?.stopping);
+    if (fitByHand) {
+      area.style.height = "auto";
+      area.style.height = `${area.scrollHeight}px`;
+    }
+  }
+
+  function setText(text) {
+    area.value = text;
+    refresh();
+  }
+
+  /** Put a text back, in front of what was typed since. */
+  function restore(text) {
+    const typed = area.value.trim();
+    setText(typed && text && typed !== text ? `${text}\n\n${area.value}` : text || area.value);
+    saveDraft();
+  }
+
+  function saveDraft() {
+    const { conversationId } = store.get();
+    drafts.write(conversationId, { ...drafts.read(conversationId), text: area.value });
+  }
+
+  function submit() {
+    const text = area.value.trim();
+    const { live, loading } = store.get();
+    if (!text || live || loading === "loading" || countCharacters(text) > MAX_CHARACTERS) return;
+    setText("");
+    onSend(text);
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  stop.addEventListener("click", onStop);
+  area.addEventListener("input", () => {
+    refresh();
+    saveDraft();
+    onInput();
+  });
+  area.addEventListener("keydown", (event) => {
+    // While an input method is composing, Enter chooses a word.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    submit();
+  });
+
+  store.watch(["live"], refresh);
+  store.watch(["conversationId"], ({ conversationId }) => {
+    const moved = shownFor === "" && drafts.read(conversationId).sent;
+    shownFor = conversationId;
+    // A new chat that just got its id keeps what is being typed.
+    if (moved) return;
+    const draft = drafts.read(conversationId);
+    setText(draft.text || draft.sent?.text || "");
+  });
+
+  return {
+    restore,
+    setText(text) {
+      setText(text);
+      saveDraft();
+    },
+    clear() {
+      setText("");
+      saveDraft();
+    },
+    focus: () => area.focus({ preventScroll: true }),
+  };
+}

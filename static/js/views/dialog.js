@@ -1,0 +1,36 @@
+// Questions in a modal dialog.
+
+import { h } from "../dom.js";
+
+/**
+ * Ask; resolves to null when refused, else to the field's text (or "" without a field).
+ * @param {{title: string, text: string, confirm: string, danger?: boolean, field?: string}} question
+ * @returns {Promise<string|null>}
+ */
+export function ask({ title, text, confirm, danger = false, field = null }) {
+  return new Promise((resolve) => {
+    const input = field && h("textarea", { id: "dialog-field", rows: "3", maxlength: "2000" });
+    const cancel = h("button", { type: "button", class: "button button-quiet", text: "Cancel",
+      on: { click: () => dialog.close("") } });
+    const accept = h("button", { type: "submit", class: `button ${danger ? "button-danger" : "button-primary"}`,
+      text: confirm });
+    const form = h("form", { method: "dialog", on: { submit: accepted } },
+      h("h2", { id: "dialog-title", text: title }), h("p", { text }),
+      field && h("label", { for: "dialog-field", text: field }), input,
+      h("div", { class: "dialog-actions" }, cancel, accept));
+    const dialog = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, form);
+    function accepted(event) {
+      event.preventDefault();
+      dialog.close("yes");
+    }
+    dialog.addEventListener("close", () => {
+      const answer = dialog.returnValue === "yes" ? input?.value.trim() ?? "" : null;
+      dialog.remove();
+      resolve(answer);
+    });
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close(""));
+    document.body.append(dialog);
+    dialog.showModal();
+    (input ?? (danger ? cancel : accept)).focus();
+  });
+}

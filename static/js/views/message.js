@@ -1,0 +1,89 @@
+// One message on the page.
+
+import { copyText, flashDone, h, iconButton } from "../dom.js";
+import { createMarkdown } from "../markdown.js";
+import { fullTime } from "../time.js";
+import { messageNote } from "./message_note.js";
+
+/**
+ * @param {object} message
+ * @param {object} act  {say, copied, edit, regenerate, rate, modelName}
+ */
+export const createMessage = (message, act) =>
+  message.role === "user" ? createUserMessage(message, act) : createAnswer(message, act);
+
+async function copyFrom(button, text, act) {
+  const worked = await copyText(text);
+  if (worked) flashDone(button, "Copied");
+  act.say(worked ? "Copied" : "Copying failed");
+}
+
+function createUserMessage(first, act) {
+  let message = first;
+  const bubble = h("div", { class: "bubble", dir: "auto" });
+  const copy = iconButton("copy", "Copy message", () => copyFrom(copy, message.content ?? "", act));
+  const edit = iconButton("edit", "Edit and send again", () => act.edit(message, element));
+  const actions = h("div", { class: "message-actions" }, copy, edit);
+  const element = h("article", { class: "message message-user" },
+    h("h2", { class: "sr-only", text: "You said" }), bubble, actions);
+
+  function update(next, { busy }) {
+    message = next;
+    bubble.textContent = next.content ?? "This message cannot be read.";
+    bubble.classList.toggle("is-unavailable", next.content === null);
+    edit.hidden = busy || next.seq === null;
+    bubble.title = next.createdAt ? fullTime(next.createdAt) : "";
+  }
+
+  return { element, update };
+}
+
+function createAnswer(first, act) {
+  let message = first;
+  const body = h("div", { class: "md", dir: "auto" });
+  const markdown = createMarkdown(body);
+  const note = h("div", { class: "message-note" });
+  const copy = iconButton("copy", "Copy answer", () => copyFrom(copy, message.content ?? "", act));
+  const up = iconButton("up", "Good answer", () => rate("up"), { "aria-pressed": "false" });
+  const down = iconButton("down", "Bad answer", () => rate("down"), { "aria-pressed": "false" });
+  const again = iconButton("again", "Write another answer", () => act.regenerate(message));
+  const model = h("span", { class: "message-model" });
+  const actions = h("div", { class: "message-actions" }, copy, up, down, again, model);
+  const element = h("article", { class: "message message-assistant" },
+    h("h2", { class: "sr-only", text: "Parley answered" }), body, note, actions);
+  let drawn = { text: null, final: false };
+
+  const rate = (rating) => act.rate(message, message.feedback?.rating === rating ? null : rating);
+
+  function drawText(live) {
+    const text = message.status === "halted" ? "" : message.content ?? "";
+    const final = !live;
+    if (drawn.text === text && drawn.final === final) return;
+    markdown.update(text, final);
+    drawn = { text, final };
+  }
+
+  function update(next, { busy, last }) {
+    message = next;
+    const live = next.live ?? null;
+    drawText(live);
+    element.classList.toggle("is-live", Boolean(live));
+    element.classList.toggle("is-writing", live?.answer?.status === "streaming" && live.phase === "open");
+    element.setAttribute("aria-busy", String(Boolean(live)));
+    note.replaceChildren(...messageNote(next, { canRetry: last && !busy && next.seq !== null, retry: () => act.regenerate(message) }));
+    actions.hidden = Boolean(live);
+    const withdrawn = next.status === "halted";
+    copy.hidden = !next.content || withdrawn;
+    // A failed answer has its own, larger way to try again.
+    again.hidden = !last || busy || next.seq === null || next.status === "failed";
+    const rated = next.feedback?.rating ?? null;
+    for (const [button, value] of [[up, "up"], [down, "down"]]) {
+      button.setAttribute("aria-pressed", String(rated === value));
+      button.hidden = next.seq === null || copy.hidden || (rated !== null && rated !== value);
+    }
+    model.textContent = act.modelName(next.model);
+    model.title = next.createdAt ? fullTime(next.createdAt) : "";
+  }
+
+  return { element, update };
+}

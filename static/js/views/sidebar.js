@@ -1,0 +1,67 @@
+// The list of conversations.
+
+import { h, throttleToFrame } from "../dom.js";
+import { dayGroup } from "../time.js";
+import { createItem } from "./sidebar_item.js";
+
+const SEARCH_PAUSE_MS = 250;
+
+/**
+ * @param {object} elements {list, search, status, more}
+ * @param {object} deps     {store, conversations, open, linkTo}
+ */
+export function createSidebar({ list, search, status, more, scroller }, { store, conversations, act }) {
+  const rows = new Map();
+
+  const groupOf = (item, searching) =>
+    searching ? "Results" : item.pinned ? "Pinned" : dayGroup(new Date(item.updatedAt));
+
+  function rowOf(item) {
+    let row = rows.get(item.conversationId);
+    if (!row) rows.set(item.conversationId, (row = createItem(item, act)));
+    row.update(item, store.get().conversationId === item.conversationId);
+    return row.element;
+  }
+
+  function draw() {
+    const { items, query, listLoading, listError } = store.get();
+    const groups = new Map();
+    for (const item of items) {
+      const name = groupOf(item, query);
+      groups.set(name, [...(groups.get(name) ?? []), item]);
+    }
+    const ids = new Set(items.map((one) => one.conversationId));
+    for (const id of rows.keys()) if (!ids.has(id)) rows.delete(id);
+    // Moving a focused row would take the focus away; give it back.
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    list.replaceChildren(...[...groups].map(([name, members]) =>
+      h("section", { class: "group", "aria-label": name },
+        h("h3", { text: name }), h("ul", {}, ...members.map(rowOf)))));
+    if (focused?.isConnected && document.activeElement !== focused) focused.focus();
+    status.textContent = words(items, query, listLoading, listError);
+    status.hidden = !status.textContent;
+    more.hidden = !store.get().itemsCursor;
+  }
+
+  function words(items, query, loading, error) {
+    if (error) return "The list could not be loaded.";
+    if (items.length || loading) return "";
+    return query ? "Nothing found." : "Your conversations will be kept here.";
+  }
+
+  let pause = 0;
+  search.addEventListener("input", () => {
+    clearTimeout(pause);
+    pause = setTimeout(() => conversations.search(search.value.trim()), SEARCH_PAUSE_MS);
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !search.value) return;
+    event.stopPropagation();
+    search.value = "";
+    conversations.search("");
+  });
+  new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && conversations.more(),
+    { root: scroller, rootMargin: "0px 0px 300px" }).observe(more);
+
+  store.watch(["items", "query", "conversationId", "itemsCursor", "listError", "listLoading"], throttleToFrame(draw));
+}

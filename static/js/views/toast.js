@@ -1,0 +1,32 @@
+// Short messages that leave by themselves.
+
+import { h, iconButton } from "../dom.js";
+
+const SHOWN_MS = 6000;
+
+/** @param {HTMLElement} region */
+export function createToasts(region) {
+  /** @param {string} text */
+  return function toast(text, { action = null, kind = "info" } = {}) {
+    const leave = () => {
+      clearTimeout(timer);
+      element.remove();
+    };
+    const button = action && h("button", { type: "button", class: "toast-action", text: action.label,
+      on: { click: () => { leave(); action.run(); } } });
+    const element = h("div", { class: `toast toast-${kind}` }, h("p", { text }), button,
+      iconButton("close", "Dismiss", leave));
+    const arm = () => setTimeout(leave, SHOWN_MS);
+    let timer = arm();
+    // Nobody loses a message while reading it.
+    for (const type of ["pointerenter", "focusin"]) element.addEventListener(type, () => clearTimeout(timer));
+    for (const type of ["pointerleave", "focusout"]) {
+      element.addEventListener(type, () => {
+        clearTimeout(timer);
+        timer = arm();
+      });
+    }
+    region.append(element);
+    while (region.children.length > 3) region.firstElementChild.remove();
+  };
+}

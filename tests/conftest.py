@@ -1,0 +1,82 @@
+"""Fixtures that more than one app's tests use. Services are real; only models are scripted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from pytest_django import Settings
+
+from chatbot.accounts.models import User
+from chatbot.core.tasks import spawn
+from conversations.eventlog import EventLog, get_event_log
+from conversations.worker import GenerationWorker
+from llm.conf import get_registry, set_local_endpoint
+from tests.factories import make_person
+from tests.fakes.provider_process import ScriptedProvider
+from tests.live import ServeProcess
+
+
+@pytest.fixture(scope="session")
+def provider_process() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(provider_process: ScriptedProvider) -> ScriptedProvider:
+    """A model provider over real HTTP that does what the test scripts."""
+    provider_process.reset()
+    return provider_process
+
+
+@pytest.fixture
+async def models(provider: ScriptedProvider, settings: Settings) -> AsyncIterator[None]:
+    """Make the scripted provider the local model."""
+    settings.ANTHROPIC_API_KEY = ""
+    settings.LOCAL_MODEL_URL = provider.url
+    settings.LOCAL_MODEL_API_KEY = "scripted"
+    set_local_endpoint(None)
+    yield
+    await get_registry().aclose()
+    set_local_endpoint(None)
+
+
+@pytest.fixture
+def event_log() -> Iterator[EventLog]:
+    get_event_log.cache_clear()
+    yield get_event_log()
+    get_event_log.cache_clear()
+
+
+@pytest.fixture
+def user(transactional_db: None) -> User:
+    return make_person()
+
+
+@pytest.fixture(scope="session")
+def live(provider_process: ScriptedProvider) -> Iterator[ServeProcess]:
+    """The whole product in a process of its own, with the scripted provider as its model."""
+    environment = {
+        "LOCAL_MODEL_URL": provider_process.url,
+        "LOCAL_MODEL_API_KEY": "scripted",
+        "ANTHROPIC_API_KEY": "",
+        "FREE_SENDS_PER_MINUTE": "1000",
+    }
+    with ServeProcess(environment) as server:
+        yield server
+
+
+@pytest.fixture
+def live_url(live: ServeProcess, provider: ScriptedProvider) -> str:
+    return live.url
+
+
+@pytest.fixture
+async def worker(models: None, event_log: EventLog) -> AsyncIterator[GenerationWorker]:
+    """A generation worker on the test's own event loop."""
+    worker = GenerationWorker(owner="test", concurrency=4, log=event_log)
+    task = spawn(worker.run(), name="worker under test")
+    yield worker
+    await worker.drain(grace_s=0)
+    await task

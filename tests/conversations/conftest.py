@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.http import StreamingHttpResponse
+from django.test import AsyncClient
+
+from chatbot.accounts.models import User
+from chatbot.accounts.tokens import create_token
+from chatbot.core.db import db_call
+from conversations.models import Conversation
+from tests.factories import make_conversation
+from tests.sse import Frame, read_frames
+
+
+class ApiClient:
+    """The API as a program uses it, with a bearer token."""
+
+    def __init__(self, token: str) -> None:
+        self.http = AsyncClient()
+        self._authorization = {"Authorization": f"Bearer {token}"}
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        send: Callable[..., Awaitable[Any]] = getattr(self.http, method)
+        arguments: dict[str, Any] = {"headers": self._authorization | headers}
+        if method != "get":
+            # The test client would send a form where there is no body.
+            data = b"" if body is None else body
+            arguments |= {"data": data, "content_type": "application/json"}
+        return await send(f"/api/v1{path}", **arguments)
+
+    async def new_conversation(self, **body: Any) -> str:
+        response = await self.call("post", "/conversations", body)
+        assert response.status_code == 201, response.content
+        return str(response.json()["conversationId"])
+
+    async def stream(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> AsyncIterator[Frame]:
+        response = await self.call(method, path, body, **headers)
+        assert response.status_code == 200, (response.status_code, response.content)
+        assert isinstance(response, StreamingHttpResponse)
+        async with aclosing(response.__aiter__()) as chunks:
+            async with aclosing(read_frames(chunks)) as frames:
+                async for frame in frames:
+                    yield frame
+
+    async def send(self, conversation_id: str, content: str, **headers: str) -> list[Frame]:
+        """Send a message and read its answer to the end."""
+        path = f"/conversations/{conversation_id}/messages"
+        return [frame async for frame in self.stream("post", path, {"content": content}, **headers)]
+
+    async def enqueue(self, conversation_id: str, content: str, **headers: str) -> dict[str, str]:
+        """Send a message without waiting for its answer."""
+        path = f"/conversations/{conversation_id}/messages"
+        body = {"content": content}
+        response = await self.call("post", path, body, accept="application/json", **headers)
+        assert response.status_code == 202, response.content
+        reference: dict[str, str] = response.json()
+        return reference
+
+    async def read(self, conversation_id: str) -> Any:
+        return (await self.call("get", f"/conversations/{conversation_id}")).json()
+
+
+@pytest.fixture
+def api(user: User) -> ApiClient:
+    return ApiClient(create_token(user))
+
+
+@pytest.fixture
+async def conversation(user: User) -> Conversation:
+    return await db_call(make_conversation, user)
+
+
+@pytest.fixture
+def conversation_id(conversation: Conversation) -> UUID:
+    return conversation.pk

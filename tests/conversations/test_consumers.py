@@ -1,0 +1,222 @@
+"""The WebSocket door: the same turns, the same events, the same errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from channels.testing import WebsocketCommunicator
+
+from chatbot.accounts.models import User
+from chatbot.accounts.tokens import create_token
+from chatbot.asgi import application
+from chatbot.core.db import db_call
+from conversations.worker import GenerationWorker
+from tests.conversations.conftest import ApiClient
+from tests.factories import make_person
+from tests.fakes.provider_process import ScriptedProvider
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TERMINAL = {"done", "stopped", "halted", "failed"}
+
+
+class Socket:
+    def __init__(self, communicator: WebsocketCommunicator) -> None:
+        self._communicator = communicator
+
+    async def send(self, **frame: Any) -> None:
+        await self._communicator.send_to(text_data=json.dumps(frame))
+
+    async def send_raw(self, text: str) -> None:
+        await self._communicator.send_to(text_data=text)
+
+    async def receive(self, *kinds: str) -> dict[str, Any]:
+        """Return the next frame of one of these types; others are passed over."""
+        while True:
+            frame: dict[str, Any] = json.loads(await self._communicator.receive_from(timeout=10))
+            if not kinds or frame["type"] in kinds:
+                return frame
+
+    async def read_answer(self) -> list[dict[str, Any]]:
+        frames = []
+        while not frames or frames[-1]["type"] not in TERMINAL:
+            frames.append(await self.receive("started", "delta", "snapshot", *TERMINAL))
+        return frames
+
+
+@asynccontextmanager
+async def open_socket(token: str | None) -> AsyncIterator[Socket]:
+    headers = [(b"origin", b"http://testserver"), (b"host", b"testserver")]
+    if token is not None:
+        headers.append((b"authorization", f"Bearer {token}".encode()))
+    communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
+    connected, _ = await communicator.connect(timeout=10)
+    assert connected
+    try:
+        yield Socket(communicator)
+    finally:
+        await communicator.disconnect()
+
+
+@pytest.fixture
+async def token(user: User) -> str:
+    return await db_call(create_token, user)
+
+
+def text_of(frames: list[dict[str, Any]]) -> str:
+    text = ""
+    for frame in frames:
+        if frame["type"] == "snapshot":
+            text = frame["text"]
+        elif frame["type"] == "delta":
+            text += frame["text"]
+    return text
+
+
+async def test_an_answer_streams_over_the_socket(
+    api: ApiClient, token: str, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script(text="Over the socket")
+    conversation = await api.new_conversation()
+    async with open_socket(token) as socket:
+        await socket.send(type="send", conversationId=conversation, content="Hi", clientId="c1")
+        accepted = await socket.receive("accepted")
+        assert accepted["clientId"] == "c1"
+        frames = await socket.read_answer()
+    assert text_of(frames) == "Over the socket"
+    assert {frame["generationId"] for frame in frames} == {accepted["generationId"]}
+    assert (await api.read(conversation))["messages"][1] == frames[-1]["message"]
+
+
+async def test_a_repeated_send_follows_the_first_answer(
+    api: ApiClient, token: str, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    conversation = await api.new_conversation()
+    async with open_socket(token) as socket:
+        for _ in range(2):
+            await socket.send(type="send", conversationId=conversation, content="Hi", clientId="c1")
+            await socket.read_answer()
+    assert len(provider.requests()) == 1
+
+
+async def test_resume_gives_exactly_the_rest(
+    api: ApiClient, token: str, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": [f"{n} " for n in range(9)], "hold_after": 4})
+    conversation = await api.new_conversation()
+    seen: list[dict[str, Any]] = []
+    async with open_socket(token) as socket:
+        await socket.send(type="send", conversationId=conversation, content="Count")
+        while text_of(seen) != "0 1 2 3 ":
+            seen.append(await socket.receive("started", "delta"))
+    provider.release()
+    async with open_socket(token) as socket:
+        generation = seen[0]["generationId"]
+        await socket.send(type="resume", generationId=generation, after=seen[-1]["id"])
+        rest = await socket.read_answer()
+    assert text_of(seen + rest) == "".join(f"{n} " for n in range(9))
+
+
+async def test_stop_is_heard_while_an_answer_streams(
+    api: ApiClient, token: str, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["one ", "two "], "hold_after": 1})
+    conversation = await api.new_conversation()
+    async with open_socket(token) as socket:
+        await socket.send(type="send", conversationId=conversation, content="Count")
+        delta = await socket.receive("delta")
+        await socket.send(type="stop", generationId=delta["generationId"])
+        frames = await socket.read_answer()
+    assert frames[-1]["type"] == "stopped"
+    assert frames[-1]["message"]["content"] == "one "
+
+
+async def test_regenerate_works_over_the_socket(
+    api: ApiClient, token: str, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "first"}, {"text": "second"})
+    conversation = await api.new_conversation()
+    await api.send(conversation, "Hi")
+    async with open_socket(token) as socket:
+        await socket.send(type="regenerate", conversationId=conversation, seq=2)
+        assert text_of(await socket.read_answer()) == "second"
+
+
+async def test_another_device_hears_of_a_new_answer(
+    api: ApiClient, token: str, worker: GenerationWorker
+) -> None:
+    conversation = await api.new_conversation()
+    async with open_socket(token) as socket:
+        frames = await api.send(conversation, "From the phone")
+        notice = await socket.receive("generation.started")
+        assert notice["conversationId"] == conversation
+        assert notice["generationId"] == frames[0].data["generationId"]
+        await api.call("patch", f"/conversations/{conversation}", {"pinned": True})
+        assert (await socket.receive("conversation.updated"))["conversationId"] == conversation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "5",
+        '{"type": "nothing"}',
+        '{"type": 5}',
+        '{"type": "send"}',
+        '{"type": "send", "conversationId": "x", "content": "hi"}',
+        '{"type": "send", "conversationId": "%s", "content": "\\u0000"}' % uuid4(),
+        '{"type": "resume", "generationId": "%s", "after": "x"}' % uuid4(),
+        '{"type": "stop", "generationId": 5}',
+        '{"a":' * 2_000 + "1" + "}" * 2_000,
+    ],
+)
+async def test_a_bad_frame_is_a_typed_error_and_the_socket_stays(
+    token: str, models: None, text: str
+) -> None:
+    async with open_socket(token) as socket:
+        await socket.send_raw(text)
+        error = (await socket.receive("error"))["error"]
+        assert error["code"] in {"invalid_frame", "invalid_cursor"}
+        await socket.send(type="ping")
+        await socket.receive("pong")
+
+
+async def test_what_belongs_to_others_is_not_there(
+    api: ApiClient, worker: GenerationWorker, event_log: object
+) -> None:
+    conversation = await api.new_conversation()
+    frames = await api.send(conversation, "Mine")
+    generation = frames[0].data["generationId"]
+    other = await db_call(lambda: create_token(make_person()))
+    async with open_socket(other) as socket:
+        for frame in (
+            {"type": "send", "conversationId": conversation, "content": "x"},
+            {"type": "regenerate", "conversationId": conversation, "seq": 2},
+            {"type": "resume", "generationId": generation},
+            {"type": "stop", "generationId": generation},
+        ):
+            await socket.send(**frame)
+            error = (await socket.receive("error"))["error"]
+            assert error["code"].endswith("_not_found")
+
+
+async def test_a_stranger_is_turned_away_with_a_code(db: None) -> None:
+    headers = [(b"origin", b"http://testserver"), (b"host", b"testserver")]
+    communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
+    await communicator.connect(timeout=10)
+    closed = await communicator.receive_output(timeout=10)
+    assert closed == {"type": "websocket.close", "code": 4401}
+    await communicator.wait()
+
+
+async def test_a_foreign_page_cannot_open_a_socket(db: None) -> None:
+    headers = [(b"origin", b"http://evil.example"), (b"host", b"testserver")]
+    communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
+    connected, _ = await communicator.connect(timeout=10)
+    assert not connected

@@ -1,0 +1,82 @@
+"""A real browser on the real product."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+PASSWORD = "a-long-and-quiet-password"
+# Two cores share this with other tests.
+PATIENCE_MS = 15_000
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What a browser logs by itself when a request fails, which some tests provoke.
+NETWORK_NOISE = ("Failed to load resource", "WebSocket connection to")
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium is installed")
+    expect.set_options(timeout=PATIENCE_MS)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, live_url: str) -> AsyncIterator[OpenPage]:
+    """Open pages of people of their own; a page that logged an error fails the test."""
+    contexts = []
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(NETWORK_NOISE):
+            complaints.append(message.text)
+
+    async def open_page(**options: Any) -> Page:
+        context = await browser.new_context(base_url=live_url, locale="en-US", **options)
+        contexts.append(context)
+        context.on("console", listen)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.set_default_timeout(PATIENCE_MS)
+        return await context.new_page()
+
+    yield open_page
+    for context in contexts:
+        await context.close()
+    assert complaints == []
+
+
+async def sign_up(page: Page) -> Page:
+    """Create an account through the form; ends on an empty chat."""
+    await page.goto("/accounts/signup/")
+    await page.get_by_label("Email").fill(f"{uuid4().hex}@example.org")
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_label("Password (again)").fill(PASSWORD)
+    await page.get_by_role("button", name="Create account").click()
+    await expect(page.locator("#welcome")).to_be_visible()
+    return page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(open_page: OpenPage) -> Page:
+    """The chat page of a person who has just signed up."""
+    return await sign_up(await open_page(viewport={"width": 1280, "height": 800}))

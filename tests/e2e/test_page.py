@@ -1,0 +1,377 @@
+"""What a person sees and does on the page, in a real browser on the running product."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Locator, Page, Route, expect
+
+from tests.e2e.conftest import OpenPage, sign_up
+from tests.fakes.provider_process import ScriptedProvider
+
+pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="session")]
+
+STORY = "Once upon a time there was a quiet server that never lost a word of anything."
+WORDS = STORY.split(" ")
+
+
+def box(page: Page) -> Locator:
+    return page.get_by_label("Message", exact=True)
+
+
+def answer(page: Page) -> Locator:
+    return page.locator(".message-assistant").last
+
+
+def text_of(page: Page) -> Locator:
+    return answer(page).locator(".md")
+
+
+async def send(page: Page, text: str) -> None:
+    await box(page).fill(text)
+    await page.get_by_role("button", name="Send message").click()
+
+
+async def finished(page: Page) -> None:
+    await expect(answer(page)).to_have_attribute("aria-busy", "false")
+
+
+async def is_scrolled_sideways(page: Page) -> bool:
+    return bool(
+        await page.evaluate(
+            "[document.documentElement, document.getElementById('thread')]"
+            ".some((one) => one.scrollWidth > one.clientWidth)"
+        )
+    )
+
+
+async def test_words_appear_while_they_are_written_and_stay(page: Page, provider: ScriptedProvider):
+    provider.script(text=STORY, hold_after=4)
+    await send(page, "Tell me a story")
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    await expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
+    provider.release()
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}/$"))
+    await page.reload()
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(page.locator(".message-user .bubble")).to_have_text("Tell me a story")
+
+
+async def test_a_reload_in_the_middle_goes_on_with_the_whole_text(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY, hold_after=4)
+    await send(page, "Tell me a story")
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    await page.reload()
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    provider.release()
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(page.locator(".message")).to_have_count(2)
+
+
+async def test_markdown_is_drawn_and_code_can_be_copied(page: Page, provider: ScriptedProvider):
+    code = "def double(n):\n    return n * 2"
+    provider.script(text=f"# Title\n\n- one\n- **two**\n\n```python\n{code}\n```\n\nEnd.")
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await send(page, "Show me code")
+    await finished(page)
+    await expect(text_of(page).get_by_role("heading", name="Title")).to_be_visible()
+    await expect(text_of(page).locator("li")).to_have_count(2)
+    await expect(text_of(page).locator("li strong")).to_have_text("two")
+    await expect(text_of(page).locator(".hljs-keyword").first).to_have_text("def")
+    await text_of(page).get_by_role("button", name="Copy code").click()
+    await expect(text_of(page).get_by_role("button", name="Copied")).to_be_visible()
+    assert await page.evaluate("navigator.clipboard.readText()") == code
+
+
+async def test_stop_keeps_the_text_so_far(page: Page, provider: ScriptedProvider):
+    provider.script(text=STORY, hold_after=4)
+    await send(page, "Tell me a story")
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    await page.get_by_role("button", name="Stop the answer").click()
+    await expect(answer(page).get_by_text("Stopped", exact=True)).to_be_visible()
+    await expect(page.get_by_role("button", name="Send message")).to_be_visible()
+    await page.reload()
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    await expect(answer(page).get_by_text("Stopped", exact=True)).to_be_visible()
+
+
+async def test_markup_in_an_answer_is_inert(page: Page, provider: ScriptedProvider):
+    attack = (
+        'Hi <img src=x onerror="window.hit=1"> you\n\n<script>window.hit=2</script>\n\n'
+        "[one](javascript:window.hit=3) [two](<java\tscript:window.hit=4>) "
+        "![pixel](https://evil.invalid/p.png?words)\n\n"
+        '<svg onload="window.hit=5"></svg>\n\n```html\n<script>window.hit=6</script>\n```\n\n'
+        '```"><img src=x onerror=window.hit=7>\ncode\n```\n\nThe end.'
+    )
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    provider.script(text=attack)
+    await send(page, '<img src=x onerror="window.hit=8">')
+    await finished(page)
+    await expect(text_of(page)).to_contain_text('<img src=x onerror="window.hit=1">')
+    await expect(text_of(page)).to_contain_text("<script>window.hit=2</script>")
+    await expect(text_of(page).locator("img, script, svg:not(.icon), iframe, [onerror]")).to_have_count(0)
+    await expect(page.locator('.message a:not([href^="https://"])')).to_have_count(0)
+    await page.reload()
+    await expect(text_of(page)).to_contain_text("The end.")
+    assert await page.evaluate("window.hit") is None
+    assert not [url for url in fetched if "evil.invalid" in url]
+
+
+async def test_a_lost_connection_ends_with_exactly_the_whole_text(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY, hold_after=4)
+    await send(page, "Tell me a story")
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    await page.context.set_offline(True)
+    await page.evaluate("window.dispatchEvent(new Event('online'))")
+    await expect(answer(page).get_by_text("Reconnecting…")).to_be_visible()
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    provider.release()
+    await page.context.set_offline(False)
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(page.locator(".message")).to_have_count(2)
+
+
+async def test_a_lost_reply_to_sending_leaves_one_message(page: Page, provider: ScriptedProvider):
+    provider.script(text=STORY)
+    lost: list[str] = []
+
+    async def lose_first(route: Route) -> None:
+        if lost:
+            await route.continue_()
+            return
+        lost.append(route.request.headers["idempotency-key"])
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/messages", lose_first)
+    await send(page, "Only once")
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+    await page.reload()
+    await expect(page.locator(".message")).to_have_count(2)
+    assert len(provider.requests()) == 1
+
+
+async def test_a_refused_message_stays_in_the_box(page: Page, provider: ScriptedProvider):
+    async def refuse(route: Route) -> None:
+        error = {"code": "rate_limited", "message": "Slow down.", "retryAfter": 30}
+        await route.fulfill(status=429, json={"error": error})
+
+    await page.route("**/messages", refuse)
+    await send(page, "Words that took me an hour")
+    await expect(page.get_by_role("alert")).to_contain_text("You can send again in")
+    await expect(box(page)).to_have_value("Words that took me an hour")
+    await expect(page.locator(".message")).to_have_count(0)
+    await page.reload()
+    await expect(box(page)).to_have_value("Words that took me an hour")
+    await page.unroute("**/messages")
+    provider.script(text=STORY)
+    await page.get_by_role("button", name="Send message").click()
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(box(page)).to_have_value("")
+
+
+async def test_a_failed_answer_can_be_tried_again(page: Page, provider: ScriptedProvider):
+    provider.script(status=400, error_type="invalid_request_error")
+    await send(page, "Tell me a story")
+    retry = answer(page).get_by_role("button", name="Try again")
+    await expect(retry).to_be_visible()
+    provider.script(text=STORY)
+    await retry.click()
+    await expect(text_of(page)).to_have_text(STORY)
+    await finished(page)
+    await expect(page.locator(".message")).to_have_count(2)
+
+
+async def test_regenerate_replaces_the_last_answer(page: Page, provider: ScriptedProvider):
+    provider.script({"text": "First."}, {"text": "Second."})
+    await send(page, "Say something")
+    await finished(page)
+    await expect(text_of(page)).to_have_text("First.")
+    await page.get_by_role("button", name="Write another answer").click()
+    await expect(text_of(page)).to_have_text("Second.")
+    await finished(page)
+    await page.reload()
+    await expect(page.locator(".message-assistant")).to_have_count(1)
+    await expect(text_of(page)).to_have_text("Second.")
+
+
+async def test_editing_a_message_starts_again_from_there(page: Page, provider: ScriptedProvider):
+    provider.script({"text": "About cats."}, {"text": "About dogs."})
+    await send(page, "Tell me about cats")
+    await finished(page)
+    await page.locator(".message-user").hover()
+    await page.get_by_role("button", name="Edit and send again").click()
+    await page.get_by_label("Edit message").fill("Tell me about dogs")
+    await page.keyboard.press("Enter")
+    await expect(text_of(page)).to_have_text("About dogs.")
+    await finished(page)
+    await page.reload()
+    await expect(page.locator(".message-user .bubble")).to_have_text("Tell me about dogs")
+    await expect(page.locator(".message")).to_have_count(2)
+
+
+async def test_the_keyboard_is_enough(page: Page, provider: ScriptedProvider):
+    provider.script(text=STORY, hold_after=4)
+    await box(page).focus()
+    await page.keyboard.type("one")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("two")
+    await expect(box(page)).to_have_value("one\ntwo")
+    await page.keyboard.press("Enter")
+    await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
+    await expect(page.locator(".message-user .bubble")).to_have_text("one\ntwo")
+    await page.keyboard.press("Escape")
+    await expect(answer(page).get_by_text("Stopped", exact=True)).to_be_visible()
+    await expect(page.locator("#announcer")).to_have_text("Stopped.")
+    await page.keyboard.press("Control+Shift+O")
+    await expect(page.locator("#welcome")).to_be_visible()
+    await expect(box(page)).to_be_focused()
+
+
+async def test_reading_back_is_not_disturbed_by_new_words(page: Page, provider: ScriptedProvider):
+    lines = "\n\n".join(f"Paragraph {number} of a long answer." for number in range(80))
+    provider.script(chunks=[lines, "\n\nLast line."], hold_after=1)
+    await send(page, "Write a lot")
+    await expect(text_of(page)).to_contain_text("Paragraph 79")
+    jump = page.get_by_role("button", name="Jump to latest")
+    await expect(jump).to_be_hidden()
+    await page.locator("#thread").hover()
+    await page.mouse.wheel(0, -1200)
+    await expect(jump).to_be_visible()
+    place = await page.evaluate("document.getElementById('thread').scrollTop")
+    provider.release()
+    await finished(page)
+    await expect(text_of(page)).to_contain_text("Last line.")
+    assert await page.evaluate("document.getElementById('thread').scrollTop") == place
+    await jump.click()
+    await expect(text_of(page).get_by_text("Last line.")).to_be_in_viewport()
+
+
+async def test_another_tab_shows_the_answer_too(page: Page, provider: ScriptedProvider):
+    provider.script({"text": "Hello."}, {"text": STORY, "hold_after": 4})
+    await send(page, "Hi")
+    await finished(page)
+    other = await page.context.new_page()
+    async with other.expect_websocket():
+        await other.goto(page.url)
+    await expect(text_of(other)).to_have_text("Hello.")
+    await send(page, "Tell me a story")
+    await expect(text_of(other)).to_have_text(" ".join(WORDS[:4]))
+    provider.release()
+    await finished(other)
+    await expect(text_of(other)).to_have_text(STORY)
+    await finished(page)
+
+
+async def test_conversations_can_be_found_renamed_pinned_and_deleted(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text="Fine.")
+    await send(page, "How are you")
+    await finished(page)
+    row = page.locator(".item")
+    await expect(row).to_have_count(1)
+
+    async def choose(action: str) -> None:
+        await row.hover()
+        await row.get_by_role("button").click()
+        await page.get_by_role("menuitem", name=action, exact=True).click()
+
+    await choose("Rename")
+    await page.get_by_label("Title").fill("A better name")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#title")).to_have_text("A better name")
+    await choose("Pin")
+    await expect(page.get_by_role("heading", name="Pinned")).to_be_visible()
+    await page.reload()
+    await expect(row).to_have_text("A better name")
+    await page.get_by_label("Search conversations").fill("nothing like it")
+    await expect(page.get_by_text("Nothing found.")).to_be_visible()
+    await page.get_by_label("Search conversations").fill("better")
+    await expect(row).to_have_text("A better name")
+    await page.keyboard.press("Escape")
+    await choose("Delete")
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(row).to_have_count(0)
+    await expect(page.locator("#welcome")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_text("This conversation is not here")).to_be_visible()
+
+
+async def test_a_phone_never_scrolls_sideways(open_page: OpenPage, provider: ScriptedProvider):
+    wide = (
+        "x" * 400
+        + "\n\n```\n"
+        + "y" * 400
+        + "\n```\n\n| "
+        + " | ".join(["a long column"] * 9)
+        + " |\n|"
+        + "---|" * 9
+        + "\n| "
+        + " | ".join(["z" * 30] * 9)
+        + " |"
+    )
+    page = await open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    await page.goto("/accounts/login/")
+    width = "document.documentElement.scrollWidth"
+    assert await page.evaluate(width) == 390
+    await sign_up(page)
+    assert not await is_scrolled_sideways(page)
+    provider.script(text=wide)
+    await send(page, "w" * 300)
+    await finished(page)
+    assert not await is_scrolled_sideways(page)
+    sidebar = page.get_by_role("navigation", name="Conversations")
+    await expect(sidebar).to_be_hidden()
+    await page.get_by_role("button", name="Open conversations").click()
+    await expect(sidebar).to_be_visible()
+    await sidebar.get_by_role("link", name="New chat").click()
+    await expect(sidebar).to_be_hidden()
+    await expect(page.locator("#welcome")).to_be_visible()
+
+
+async def test_the_chosen_appearance_is_kept(page: Page):
+    await page.locator("#account summary").click()
+    await page.get_by_label("Dark", exact=True).check(force=True)
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.reload()
+    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["email/", "password/change/", "2fa/", "reauthenticate/", "password/reset/", "logout/"],
+)
+async def test_account_pages_obey_the_content_policy(page: Page, path: str):
+    answered = await page.goto(f"/accounts/{path}")
+    assert answered is not None
+    assert answered.status == 200
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+async def test_signing_out_and_in_again_shows_the_conversations(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text="Fine.")
+    await send(page, "How are you")
+    await finished(page)
+    await page.locator("#account summary").click()
+    email = await page.locator(".account-email").inner_text()
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Welcome back")).to_be_visible()
+    await page.get_by_label("Email").fill(email)
+    await page.get_by_label("Password", exact=True).fill("a-long-and-quiet-password")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.locator(".item-link").first.click()
+    await expect(text_of(page)).to_have_text("Fine.")

@@ -1,0 +1,115 @@
+"""The product as its users run it: `manage.py serve` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import httpx2
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServeProcess:
+    """A running server on a data folder of its own; `environment` adds to what it sees."""
+
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, *, data_dir: Path | None = None
+    ) -> None:
+        self._own_dir = None if data_dir else tempfile.TemporaryDirectory()
+        self.data_dir = data_dir or Path(self._own_dir.name if self._own_dir else "")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "chatbot.settings.dev",
+            "DATA_DIR": str(self.data_dir),
+            "PORT": str(self.port),
+            **(environment or {}),
+        }
+        self.log = self.data_dir / "serve.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> ServeProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._own_dir is not None:
+            self._own_dir.cleanup()
+
+    def start(self) -> None:
+        """Start, and return once it is ready to answer. Raises RuntimeError with its log."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                if httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"serve did not start:\n{self.log.read_text()}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """End it with a signal and return its exit status; kills it when it does not go."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def manage(self, *arguments: str, given: str = "") -> str:
+        """Run a management command on the same data and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def token_for(self, email: str) -> str:
+        """Create a person and return a bearer token of theirs."""
+        self.manage("createuser", email)
+        return self.manage("createtoken", email)
