@@ -1,24 +1,61 @@
 # `make run` serves; `make test` runs everything that gates a change. Both are safe to repeat.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
 SHELL := /bin/bash
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE := chatbot conversations llm tests manage.py
+
+# Enough of a production environment for Django's deployment checks.
+CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.example \
+	SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
+	KEYRING=check:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= \
+	DATABASE_URL=postgres://checked@localhost/checked
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint types unit e2e bench clean
+.PHONY: run test gates unit services bench browser format
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, not " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Parley needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
 
-$(VENV)/.runtime: $(VENV)/bin/python requirements.txt
-	$(BIN)/pip install --disable-pip-version-check --quiet --requirement requirements.txt
+.venv/runtime: .venv/bin/python requirements.txt
+	@echo "Installing what Parley needs…"
+	@$(PIP) install --requirement requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
-	$(BIN)/pip install --disable-pip-version-check --quiet --requirement requirements-dev.txt
+.venv/dev: .venv/runtime requirements-dev.txt
+	@echo "Installing what the tests need…"
+	@$(PIP) install --requirement requirements-dev.txt
 	@touch $@
 
-run: $(VENV)/.runtime
+run: .venv/runtime
 	@exec $(BIN)/python manage.py serve
+
+test: gates unit services
+
+gates: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(CHECKED) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	DJANGO_SETTINGS_MODULE=chatbot.settings.test $(BIN)/python manage.py makemigrations --check --dry-run
+
+# SQLite, in-process parts, the real local model, a real browser.
+unit: .venv/dev browser
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
+services: .venv/dev
+	$(BIN)/python -m tests.services $(BIN)/pytest tests/core tests/accounts tests/conversations
+
+browser: .venv/dev
+	@$(BIN)/python -m tests.browser
+
+bench: .venv/dev
+	$(BIN)/python manage.py bench_stream
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
@@ -96,6 +97,7 @@ def _unexpected(request: HttpRequest, exc: Exception) -> HttpResponse:
     return error_response(ChatError())
 
 
+@csrf_exempt
 async def unknown_address(request: HttpRequest, **_: Any) -> HttpResponseBase:
     """Answer addresses under /api/ that do not exist, in the API's own language."""
     return error_response(NotFound())

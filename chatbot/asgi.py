@@ -38,7 +38,7 @@ def _is_immutable(path: str, url: str) -> bool:
 
 # WhiteNoise's middleware is sync, and would put every request on a thread. Beside Django it
 # touches its own paths only.
-_static = WsgiToAsgi(
+_static: Any = WsgiToAsgi(  # type: ignore[no-untyped-call]
     WhiteNoise(
         _not_found,
         root=settings.STATIC_ROOT,

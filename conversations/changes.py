@@ -67,7 +67,9 @@ def _seal_texts(conversation: Conversation, **texts: str | None) -> list[str]:
         if text is None:
             continue
         field = f"{column}_sealed"
-        sealed = seal_column(cipher, conversation.pk, column, text.strip()) if text.strip() else None
+        sealed = (
+            seal_column(cipher, conversation.pk, column, text.strip()) if text.strip() else None
+        )
         setattr(conversation, field, sealed)
         changed.append(field)
     return changed
@@ -85,9 +87,7 @@ async def change_conversation(
         conversation = find_conversation(user.pk, conversation_id)
         if try_cipher(conversation) is None:
             raise ContentUnavailable
-        fields = _seal_texts(
-            conversation, title=request.title, system_prompt=request.system_prompt
-        )
+        fields = _seal_texts(conversation, title=request.title, system_prompt=request.system_prompt)
         if request.model is not None:
             conversation.model = _check_model(request.model)
             fields.append("model")
@@ -123,9 +123,7 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
     await notify(user.pk, "conversation.deleted", conversationId=str(conversation_id))
 
 
-async def give_feedback(
-    user: User, conversation_id: UUID, seq: int, request: GiveFeedback
-) -> None:
+async def give_feedback(user: User, conversation_id: UUID, seq: int, request: GiveFeedback) -> None:
     """Keep a person's opinion of an answer; a rating of None withdraws it.
 
     Raises ConversationNotFound, MessageNotFound, NotAnAnswer or ContentUnavailable.

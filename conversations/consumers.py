@@ -53,7 +53,7 @@ class InvalidFrame(BadRequest):
     sentence = "The frame could not be understood."
 
 
-class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
+class ChatConsumer(AsyncWebsocketConsumer):
     user: User
 
     async def connect(self) -> None:
@@ -142,9 +142,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is
         )
         await self._accepted(turn.generation_id, turn.message_id, asked.client_id)
 
-    async def _accepted(
-        self, generation_id: UUID, message_id: UUID, client_id: str | None
-    ) -> None:
+    async def _accepted(self, generation_id: UUID, message_id: UUID, client_id: str | None) -> None:
         await self._send_frame(
             {
                 "type": "accepted",

@@ -11,8 +11,11 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server  # Installs the asyncio reactor: before any import of Twisted.
+from twisted.internet import reactor as _reactor
 
 from chatbot.celery import app as celery_app
 from chatbot.core.db import db_call
@@ -21,11 +24,12 @@ from conversations.eventlog import get_event_log
 from conversations.generations import release_leases
 from conversations.periodic import run_schedule
 from conversations.worker import GenerationWorker
-from daphne.endpoints import build_endpoint_description_strings
 from llm.conf import get_registry, set_local_endpoint
 from llm.local import LocalServer
 from llm.local_model import ModelUnavailable
-from twisted.internet import reactor
+
+# Twisted chooses its reactor at run time, so its type is not known before.
+reactor: Any = _reactor
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +103,8 @@ class EmbeddedServer:
             application_close_timeout=2,
             server_name="parley",
         )
-        reactor.callWhenRunning(self._start)
+        # Not callWhenRunning: that is before the event loop turns.
+        reactor.callLater(0, self._start)
         server.run()
         if not server.listening_addresses:
             raise CannotServe(f"Cannot listen on {self._host}:{self._port}.")
@@ -112,15 +117,16 @@ class EmbeddedServer:
 
     async def _work(self) -> None:
         await db_call(release_leases, OWNER)
-        self._worker = GenerationWorker(
-            owner=OWNER, concurrency=self._concurrency, log=get_event_log()
-        )
         self._tasks.append(spawn(run_schedule(celery_app), name="periodic tasks"))
-        self._tasks.append(spawn(self._worker.run(), name="generation worker"))
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()
+            # Pages are served meanwhile, and what is asked meanwhile waits in the queue.
             await self._wait_for_model(self._local)
+        self._worker = GenerationWorker(
+            owner=OWNER, concurrency=self._concurrency, log=get_event_log()
+        )
+        self._tasks.append(spawn(self._worker.run(), name="generation worker"))
         self._say(f"Parley is ready at http://{self._host}:{self._port} (Ctrl-C ends it).")
 
     async def _wait_for_model(self, local: LocalServer) -> None:

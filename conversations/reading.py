@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -32,7 +32,7 @@ class Reading:
     after: Cursor
     is_over: bool
 
-    async def batches(self) -> AsyncIterator[list[Event]]:
+    async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield what there is, gathered, then what comes; ends after the terminal event.
 
         An empty batch asks the caller to send a heartbeat.
@@ -45,7 +45,7 @@ class Reading:
         finally:
             READERS.dec()
 
-    async def _follow(self) -> AsyncIterator[list[Event]]:
+    async def _follow(self) -> AsyncGenerator[list[Event]]:
         log = get_event_log()
         if not await log.exists(self.key) and (ended := await self._read_ended()):
             yield ended

@@ -14,7 +14,7 @@ from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.context import count_turn
 from conversations.eventlog import EventLog, Fenced, LogLost
-from conversations.events import EventType
+from conversations.events import Event, EventType
 from conversations.generations import (
     Claim,
     LeaseLost,
@@ -84,9 +84,7 @@ class GenerationRun:
             return self._ended(State.FAILED, error=exc)
         if finished is None:
             return self._ended(State.STOPPED, stop_reason="stopped")
-        return self._ended(
-            State.COMPLETED, stop_reason=finished.stop_reason, usage=finished.usage
-        )
+        return self._ended(State.COMPLETED, stop_reason=finished.stop_reason, usage=finished.usage)
 
     async def _start(self, generation: Generation) -> None:
         started = {
@@ -177,20 +175,22 @@ class GenerationRun:
         return Usage(asked + count_turn(self._prompt.system), estimate_tokens(self._text))
 
     async def _finish(self, outcome: Outcome) -> None:
-        pause_s = 0.1
-        while True:
-            try:
-                end = await db_call(finish_generation, self.claim, outcome)
-                break
-            except (OperationalError, InterfaceError):
-                logger.warning("Storing generation %s must wait", self.claim.generation_id)
-                await asyncio.sleep(pause_s)
-                pause_s = min(RETRY_CAP_S, pause_s * 2)
+        end = await self._store(outcome)
         try:
             await self._writer.write_event(end)
         except (LogLost, Fenced):
             # It is stored: readers that find the log silent are told from the database.
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
+
+    async def _store(self, outcome: Outcome) -> Event:
+        pause_s = 0.1
+        while True:
+            try:
+                return await db_call(finish_generation, self.claim, outcome)
+            except (OperationalError, InterfaceError):
+                logger.warning("Storing generation %s must wait", self.claim.generation_id)
+                await asyncio.sleep(pause_s)
+                pause_s = min(RETRY_CAP_S, pause_s * 2)
 
 
 def _load(claim: Claim) -> Generation:

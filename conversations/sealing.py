@@ -21,9 +21,7 @@ def new_conversation_key(conversation_id: UUID) -> bytes:
 
 def open_cipher(conversation: Conversation) -> DataCipher:
     """Return the cipher of a conversation. Raises CannotOpen."""
-    return unwrap_key(
-        get_keyring(), conversation.wrapped_key, "conversation", str(conversation.pk)
-    )
+    return unwrap_key(get_keyring(), conversation.wrapped_key, "conversation", str(conversation.pk))
 
 
 def seal_column(cipher: DataCipher, conversation_id: UUID, column: str, text: str) -> bytes:

@@ -144,9 +144,7 @@ def _commit_once(ask: _Ask, write: Callable[[Conversation, ModelSpec], Place]) -
 
 
 def _find_earlier(ask: _Ask) -> StartedTurn | None:
-    earlier = Generation.objects.filter(
-        user=ask.user, idempotency_key=ask.idempotency_key
-    ).first()
+    earlier = Generation.objects.filter(user=ask.user, idempotency_key=ask.idempotency_key).first()
     if earlier is None:
         return None
     if bytes(earlier.request_digest) != ask.digest:
@@ -155,9 +153,7 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
 
 
 def _refuse_while_active(conversation: Conversation) -> None:
-    active = Generation.objects.filter(
-        conversation=conversation, state__in=ACTIVE_STATES
-    ).first()
+    active = Generation.objects.filter(conversation=conversation, state__in=ACTIVE_STATES).first()
     if active is not None:
         raise GenerationActive(detail=dict(view_generation(active)))
 

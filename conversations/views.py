@@ -93,4 +93,3 @@ def view_generation(generation: Generation) -> dict[str, str]:
         "messageId": str(generation.answer_id),
         "eventsUrl": events_url(generation.pk),
     }
-

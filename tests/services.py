@@ -1,6 +1,6 @@
 """Run a command against a real PostgreSQL and a real Valkey that live as long as it does.
 
-    python -m tests.services pytest tests/conversations
+python -m tests.services pytest tests/conversations
 """
 
 from __future__ import annotations

@@ -34,6 +34,10 @@ class _CsrfCheck(CsrfViewMiddleware):
         raise CsrfFailed
 
 
+def _no_response(request: HttpRequest) -> HttpResponseBase:
+    return HttpResponseBase()
+
+
 def bearer_token(authorization: str) -> str | None:
     """Return the token of an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
     scheme, _, token = authorization.partition(" ")
@@ -59,7 +63,7 @@ def _authenticate(request: HttpRequest) -> User:
         return admit(find_user_by_token(token))
     user = admit(get_user(request))
     if request.method not in SAFE_METHODS:
-        _CsrfCheck(lambda _: HttpResponseBase()).process_view(request, None, (), {})
+        _CsrfCheck(_no_response).process_view(request, _no_response, (), {})
     return user
 
 

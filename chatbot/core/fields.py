@@ -10,7 +10,7 @@ from django.db import models
 _SAFE_LOOKUPS = frozenset({"isnull"})
 
 
-class SealedField(models.BinaryField):
+class SealedField(models.BinaryField):  # type: ignore[type-arg]  # not generic when it runs
     """Bytes made by `core.crypto`; a query that would compare them is refused.
 
     Ciphertext of equal texts differs, so a filter on it would find nothing, silently.

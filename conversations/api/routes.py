@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja import Query, Router, Status
 from pydantic import StringConstraints
 
@@ -140,7 +140,9 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
     return await stream_response(await open_reading(user, turn.generation_id))
 
 
-@router.put("/conversations/{uuid:conversation_id}/messages/{int:seq}/feedback", response={204: None})
+@router.put(
+    "/conversations/{uuid:conversation_id}/messages/{int:seq}/feedback", response={204: None}
+)
 async def feedback(
     request: HttpRequest, conversation_id: UUID, seq: int, body: GiveFeedback
 ) -> Any:

@@ -112,4 +112,3 @@ class Me(Answer):
     rate_limit: int
     rate_limit_remaining: int
     budget: BudgetView
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import orjson
@@ -24,7 +24,7 @@ def encode_event(event: Event) -> bytes:
     )
 
 
-async def _frames(reading: Reading) -> AsyncIterator[bytes]:
+async def _frames(reading: Reading) -> AsyncGenerator[bytes]:
     # Bytes at once: proxies and browsers open the stream before the first event.
     yield HEARTBEAT
     async with aclosing(reading.batches()) as batches:

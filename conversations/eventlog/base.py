@@ -7,7 +7,7 @@ rebuilt elsewhere has the same ones.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -46,7 +46,7 @@ class EventLog(Protocol):
 
     def follow(
         self, key: StreamKey, after: Cursor, *, idle_s: float
-    ) -> AsyncIterator[list[Event]]:
+    ) -> AsyncGenerator[list[Event]]:
         """Yield what comes after a cursor, oldest first, then what arrives.
 
         Each batch is what has gathered since the last one. An empty batch means that nothing

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -72,7 +72,7 @@ class MemoryEventLog:
 
     async def follow(
         self, key: StreamKey, after: Cursor, *, idle_s: float
-    ) -> AsyncIterator[list[Event]]:
+    ) -> AsyncGenerator[list[Event]]:
         self._expire()
         stream = self._streams.setdefault(key, _Stream())
         stream.readers += 1

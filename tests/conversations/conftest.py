@@ -44,10 +44,12 @@ class ApiClient:
         response = await self.call(method, path, body, **headers)
         assert response.status_code == 200, (response.status_code, response.content)
         assert isinstance(response, StreamingHttpResponse)
-        async with aclosing(response.__aiter__()) as chunks:
-            async with aclosing(read_frames(chunks)) as frames:
-                async for frame in frames:
-                    yield frame
+        async with (
+            aclosing(response.__aiter__()) as chunks,
+            aclosing(read_frames(chunks)) as frames,
+        ):
+            async for frame in frames:
+                yield frame
 
     async def send(self, conversation_id: str, content: str, **headers: str) -> list[Frame]:
         """Send a message and read its answer to the end."""

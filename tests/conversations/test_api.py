@@ -219,7 +219,10 @@ async def test_an_edit_starts_a_branch_from_an_earlier_answer(
     for question in ("one", "two"):
         await api.send(conversation, question)
     path = f"/conversations/{conversation}/messages"
-    edits = ({"content": "two, again", "parentSeq": 2}, {"content": "one, again", "parentSeq": None})
+    edits = (
+        {"content": "two, again", "parentSeq": 2},
+        {"content": "one, again", "parentSeq": None},
+    )
     for edit in edits:
         _ = [frame async for frame in api.stream("post", path, edit)]
     shown = (await api.read(conversation))["messages"]
@@ -378,9 +381,7 @@ async def test_a_bad_cursor_is_a_400(api: ApiClient, worker: GenerationWorker) -
         assert response.json()["error"]["code"] == "invalid_cursor"
 
 
-async def test_unknown_addresses_and_models_are_typed_errors(
-    api: ApiClient, models: None
-) -> None:
+async def test_unknown_addresses_and_models_are_typed_errors(api: ApiClient, models: None) -> None:
     assert (await api.call("get", "/nothing")).json()["error"]["code"] == "not_found"
     assert (await api.call("get", f"/conversations/{uuid4()}")).json()["error"]["code"] == (
         "conversation_not_found"

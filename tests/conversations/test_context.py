@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, strategies as st
 
 from conversations.context import PastTurn, Window, assemble_prompt, count_turn, join_system
@@ -30,7 +32,7 @@ def test_a_prompt_fits_and_ends_with_the_newest_turn(
     assert prompt.turns[-1].text.endswith(newest)
     roles = [kept.role for kept in prompt.turns]
     assert roles[0] == "user"
-    assert all(before != after for before, after in zip(roles, roles[1:], strict=False))
+    assert all(before != after for before, after in itertools.pairwise(roles))
 
 
 def test_the_oldest_turns_are_left_out_first() -> None:

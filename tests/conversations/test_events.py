@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
@@ -26,7 +28,9 @@ def test_a_cursor_reads_back_as_it_was_written(attempt: int, seq: int) -> None:
     assert parse_cursor(str(Cursor(attempt, seq))) == Cursor(attempt, seq)
 
 
-@pytest.mark.parametrize("text", ["1", "1-", "-1", "1-2-3", "a-b", "1-²", " 1-2", "1-2\n", "9" * 30])
+@pytest.mark.parametrize(
+    "text", ["1", "1-", "-1", "1-2-3", "a-b", "1-²", " 1-2", "1-2\n", "9" * 30]
+)
 def test_what_is_not_a_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
         parse_cursor(text)
@@ -52,14 +56,18 @@ def test_merging_keeps_the_text_and_the_last_cursor(pieces: list[tuple[bool, str
     def read(run: list[Event]) -> str:
         text = ""
         for event in run:
-            text = event.data["text"] if event.type is EventType.SNAPSHOT else text + event.data["text"]
+            text = (
+                event.data["text"]
+                if event.type is EventType.SNAPSHOT
+                else text + event.data["text"]
+            )
         return text
 
     merged = merge_deltas(events)
     assert read(merged) == read(events)
     assert [event.cursor for event in merged[-1:]] == [event.cursor for event in events[-1:]]
     kinds = [event.type for event in merged]
-    assert all(pair != (EventType.DELTA, EventType.DELTA) for pair in zip(kinds, kinds[1:], strict=False))
+    assert all(pair != (EventType.DELTA, EventType.DELTA) for pair in itertools.pairwise(kinds))
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,9 @@ async def test_markup_in_an_answer_is_inert(page: Page, provider: ScriptedProvid
     await finished(page)
     await expect(text_of(page)).to_contain_text('<img src=x onerror="window.hit=1">')
     await expect(text_of(page)).to_contain_text("<script>window.hit=2</script>")
-    await expect(text_of(page).locator("img, script, svg:not(.icon), iframe, [onerror]")).to_have_count(0)
+    await expect(
+        text_of(page).locator("img, script, svg:not(.icon), iframe, [onerror]")
+    ).to_have_count(0)
     await expect(page.locator('.message a:not([href^="https://"])')).to_have_count(0)
     await page.reload()
     await expect(text_of(page)).to_contain_text("The end.")

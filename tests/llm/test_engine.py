@@ -93,7 +93,7 @@ async def test_does_not_wait_longer_than_a_reader_would():
 
 
 async def test_moves_to_the_next_candidate_and_says_so():
-    failing = Queue(*([ProviderUnavailable()] for _ in range(3)))
+    failing = Queue([ProviderUnavailable()], [ProviderUnavailable()], [ProviderUnavailable()])
     spare = Queue([TextDelta("Hi"), DONE])
     assert (await complete(failing, spare))[0] == Chosen(SECOND)
 

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _prepare(self) -> None:
-        call_command("check", deploy=False)
+        self.check()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         if settings.LOCAL_MODEL_FILE:
             return LocalServer(Path(settings.LOCAL_MODEL_FILE))
         try:
-            return LocalServer(ensure_model(self._say))
+            return LocalServer(ensure_model(settings.MODEL_CACHE_DIR, self._say))
         except ModelUnavailable as exc:
             if not settings.ANTHROPIC_API_KEY:
                 raise CommandError(str(exc)) from exc

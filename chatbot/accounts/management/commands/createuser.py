@@ -21,7 +21,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--plan", choices=Plan.values, default=Plan.FREE)
-        parser.add_argument("--staff", action="store_true", help="may enter /admin/ with all rights")
+        parser.add_argument(
+            "--staff", action="store_true", help="may enter /admin/ with all rights"
+        )
         parser.add_argument("--password-stdin", action="store_true", help="read one line")
 
     def handle(self, *, email: str, plan: str, staff: bool, **options: Any) -> None:

@@ -1,0 +1,213 @@
+"""`manage.py serve` as a person runs it: whole processes, signals, files on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from tests.fakes.provider_process import ScriptedProvider
+from tests.live import ROOT, ServeProcess
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+
+def client_for(server: ServeProcess, email: str) -> httpx2.Client:
+    token = server.token_for(email)
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx2.Client(
+        base_url=f"{server.url}/api/v1", headers=headers, timeout=120, trust_env=False
+    )
+
+
+def read_stream(lines: Iterator[str]) -> tuple[list[str], str, dict[str, object]]:
+    """Return the events' names, the text of the deltas, and the last event's data."""
+    names, text, data = [], "", {}
+    for line in lines:
+        if line.startswith("event: "):
+            names.append(line.removeprefix("event: "))
+        elif line.startswith("data: "):
+            data = json.loads(line.removeprefix("data: "))
+            if names[-1] == "delta":
+                text += data["text"]
+    return names, text, data
+
+
+def ask(client: httpx2.Client, content: str) -> tuple[str, list[str], str]:
+    """Send a message in a new conversation; return its id, the events and the text."""
+    conversation = client.post("/conversations", json={}).json()["conversationId"]
+    path = f"/conversations/{conversation}/messages"
+    with client.stream("POST", path, json={"content": content}) as response:
+        names, text, _ = read_stream(response.iter_lines())
+    return conversation, names, text
+
+
+@pytest.mark.model
+def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(tmp_path: Path) -> None:
+    question = "What is the name of the largest ocean on Earth?"
+    with ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path) as server:
+        with client_for(server, "ada@example.org") as client:
+            conversation, names, text = ask(client, question)
+            assert names[0] == "started"
+            assert names[-1] == "done"
+            assert len(text) > 3
+            kept = client.get(f"/conversations/{conversation}").json()
+            assert [message["content"] for message in kept["messages"]] == [question, text]
+
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        raw = b"".join(path.read_bytes() for path in files if "static" not in path.parts)
+        # The search itself works: what is not secret is found.
+        assert b"ada@example.org" in raw
+        for secret in (question, question[:24], text):
+            assert secret.encode() not in raw
+
+        server.stop()
+        server.start()
+        token = server.manage("createtoken", "ada@example.org")
+        again = httpx2.get(
+            f"{server.url}/api/v1/conversations/{conversation}",
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+        )
+        assert again.json()["messages"] == kept["messages"]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_every_process_ends_with_the_server(tmp_path: Path, number: signal.Signals) -> None:
+    server = ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path)
+    server.start()
+    assert server.process is not None
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert children
+    status = server.stop(number)
+    assert status == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_serve(tmp_path, PORT=str(port))
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"127.0.0.1:{port}" in last
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("GENERATION_CONCURRENCY", "0")])
+def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    done = run_serve(tmp_path, **{name: value})
+    assert done.returncode != 0
+    assert name in done.stderr.strip().splitlines()[-1]
+
+
+def run_serve(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_two_servers_do_not_share_a_data_folder(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    with ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=tmp_path):
+        done = run_serve(tmp_path, PORT="0", LOCAL_MODEL_URL=provider.url)
+    assert done.returncode == 1
+    assert "already running" in done.stderr
+
+
+def test_secrets_are_made_once_and_for_their_owner_only(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    with ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=tmp_path) as server:
+        for name in ("secret.key", "keyring.key"):
+            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+            assert f"Made {tmp_path / name}" in server.log.read_text()
+        before = (tmp_path / "keyring.key").read_bytes()
+        server.stop()
+        server.start()
+        assert (tmp_path / "keyring.key").read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_answer_cut_by_the_servers_end_is_written_again(
+    tmp_path: Path, provider: ScriptedProvider, number: signal.Signals
+) -> None:
+    provider.script(
+        {"chunks": ["half ", "an ", "answer"], "hold_after": 2}, {"text": "The whole answer"}
+    )
+    environment = {"LOCAL_MODEL_URL": provider.url, "LOCAL_MODEL_API_KEY": "scripted"}
+    with ServeProcess(environment, data_dir=tmp_path) as server:
+        client = client_for(server, "ada@example.org")
+        conversation = client.post("/conversations", json={}).json()["conversationId"]
+        path = f"/conversations/{conversation}/messages"
+        seen = threading.Event()
+        first: dict[str, str] = {}
+
+        def read_first() -> None:
+            with client.stream("POST", path, json={"content": "Hi"}) as response:
+                first["generation"] = response.headers["X-Generation-Id"]
+                for line in response.iter_lines():
+                    if line.startswith("id: "):
+                        first["last"] = line.removeprefix("id: ")
+                    if "half" in line or "an " in line:
+                        seen.set()
+
+        reader = threading.Thread(target=lambda: suppress_cut(read_first))
+        reader.start()
+        assert seen.wait(30)
+        server.stop(number)
+        reader.join(30)
+        server.start()
+        events = f"/generations/{first['generation']}/events"
+        with client.stream("GET", events, headers={"Last-Event-ID": first["last"]}) as response:
+            names, text, end = read_stream(response.iter_lines())
+        assert names[-1] == "done"
+        assert "snapshot" in names
+        assert text == "The whole answer"
+        message = end["message"]
+        assert isinstance(message, dict)
+        assert message["content"] == text
+        client.close()
+
+
+def suppress_cut(read: object) -> None:
+    try:
+        read()  # type: ignore[operator]
+    except httpx2.TransportError:
+        return
+
+
+def test_a_body_beyond_the_bound_is_a_413(live: ServeProcess) -> None:
+    with client_for(live, "bulky@example.org") as client:
+        response = client.post("/conversations", content=b"x" * 600_000)
+        assert response.status_code == 413
+        assert response.json()["error"]["code"] == "too_large"
+        chunked = client.post("/conversations", content=iter([b"x" * 100_000] * 8))
+        assert chunked.status_code == 413
+
+
+def test_health_and_metrics_are_served(live: ServeProcess) -> None:
+    assert httpx2.get(f"{live.url}/healthz", trust_env=False).json() == {"status": "ok"}
+    assert "parley_generations_total" in httpx2.get(f"{live.url}/metrics", trust_env=False).text
