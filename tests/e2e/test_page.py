@@ -14,6 +14,14 @@ pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="session")]
 
 STORY = "Once upon a time there was a quiet server that never lost a word of anything."
 WORDS = STORY.split(" ")
+ACCOUNT_PAGES = [
+    "email/",
+    "password/change/",
+    "2fa/",
+    "reauthenticate/",
+    "password/reset/",
+    "logout/",
+]
 
 
 def box(page: Page) -> Locator:
@@ -351,15 +359,12 @@ async def test_the_chosen_appearance_is_kept(page: Page):
     assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["email/", "password/change/", "2fa/", "reauthenticate/", "password/reset/", "logout/"],
-)
-async def test_account_pages_obey_the_content_policy(page: Page, path: str):
-    answered = await page.goto(f"/accounts/{path}")
-    assert answered is not None
-    assert answered.status == 200
-    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+async def test_account_pages_obey_the_content_policy(page: Page):
+    for path in ACCOUNT_PAGES:
+        answered = await page.goto(f"/accounts/{path}")
+        assert answered is not None
+        assert answered.status == 200
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 async def test_signing_out_and_in_again_shows_the_conversations(

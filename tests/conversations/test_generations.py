@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from chatbot.accounts.budgets import read_budget, reserve_tokens
+from chatbot.accounts.models import User
+from conversations.generations import (
+    MAX_ATTEMPTS,
+    Claim,
+    LeaseLost,
+    Outcome,
+    claim_next,
+    fail_abandoned,
+    finish_generation,
+    hand_over,
+    list_waiting,
+    release_leases,
+    renew_lease,
+    request_stop,
+    take_new_attempt,
+)
+from conversations.models import Conversation, Generation, Message, Role, State, Status
+from llm.types import Usage
+from tests.factories import make_conversation, make_person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def queue_generation(user: User, **fields: object) -> Generation:
+    conversation = make_conversation(user, next_seq=3)
+    month = reserve_tokens(user, 1_000, now=timezone.now())
+    answer = Message.objects.create(
+        conversation=conversation, seq=2, role=Role.ASSISTANT, status=Status.PENDING
+    )
+    return Generation.objects.create(
+        conversation=conversation,
+        user=user,
+        answer_seq=2,
+        answer_id=answer.id,
+        idempotency_key=str(conversation.pk),
+        request_digest=b"",
+        requested_model="auto",
+        budget_month=month,
+        reserved_tokens=1_000,
+        **fields,
+    )
+
+
+def let_lease_lapse(generation: Generation) -> None:
+    Generation.objects.filter(pk=generation.pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def claimed(owner: str = "one") -> Claim:
+    claim = claim_next(owner)
+    assert claim is not None
+    return claim
+
+
+def done(text: str = "Hello", seq: int = 5) -> Outcome:
+    return Outcome(State.COMPLETED, text, seq, usage=Usage(10, 20, cache_read_tokens=5))
+
+
+def test_a_generation_goes_to_one_of_many_workers(user: User) -> None:
+    for _ in range(3):
+        queue_generation(user)
+    barrier = threading.Barrier(8)
+
+    def claim(number: int) -> Claim | None:
+        barrier.wait()
+        try:
+            return claim_next(f"worker {number}")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        claims = [one for one in pool.map(claim, range(8)) if one is not None]
+    assert len({one.generation_id for one in claims}) == len(claims) <= 3
+    while claim_next("last") is not None:
+        pass
+    assert not list_waiting()
+
+
+def test_the_oldest_goes_first(user: User) -> None:
+    first, second = queue_generation(user), queue_generation(user)
+    assert [claimed().generation_id, claimed().generation_id] == [first.pk, second.pk]
+
+
+def test_a_held_generation_is_not_given_to_another(user: User) -> None:
+    queue_generation(user)
+    claimed("one")
+    assert claim_next("two") is None
+
+
+def test_a_lapsed_lease_is_claimed_with_the_next_attempt(user: User) -> None:
+    generation = queue_generation(user)
+    stale = claimed("one")
+    let_lease_lapse(generation)
+    fresh = claimed("two")
+    assert (stale.attempt, fresh.attempt) == (1, 2)
+    with pytest.raises(LeaseLost):
+        renew_lease(stale)
+    with pytest.raises(LeaseLost):
+        finish_generation(stale, done("stale"))
+    finish_generation(fresh, done("fresh"))
+    assert Generation.objects.get().state == State.COMPLETED
+
+
+def test_finishing_stores_answer_usage_and_settlement_together(user: User) -> None:
+    generation = queue_generation(user)
+    event = finish_generation(claimed(), done("The answer"))
+    assert event.data["message"]["content"] == "The answer"
+    assert str(event.cursor) == "1-5"
+    generation.refresh_from_db()
+    assert (generation.input_tokens, generation.output_tokens) == (10, 20)
+    budget = read_budget(user, now=timezone.now())
+    assert (budget.reserved, budget.spent) == (0, 35)
+
+
+def test_a_generation_finishes_once(user: User) -> None:
+    queue_generation(user)
+    claim = claimed()
+    finish_generation(claim, done())
+    with pytest.raises(LeaseLost):
+        finish_generation(claim, done("again"))
+    assert read_budget(user, now=timezone.now()).spent == 35
+
+
+def test_renewing_tells_of_a_wish_to_stop(user: User) -> None:
+    generation = queue_generation(user)
+    claim = claimed()
+    assert renew_lease(claim) is False
+    assert request_stop(generation) is None
+    assert renew_lease(claim) is True
+
+
+def test_stopping_what_waits_ends_it_and_returns_the_reservation(user: User) -> None:
+    ended = request_stop(queue_generation(user))
+    assert ended is not None
+    assert [str(event.type) for event in ended.events] == ["snapshot", "stopped"]
+    assert claim_next("one") is None
+    assert read_budget(user, now=timezone.now()).reserved == 0
+
+
+def test_stopping_what_has_ended_changes_nothing(user: User) -> None:
+    generation = queue_generation(user)
+    finish_generation(claimed(), done())
+    assert request_stop(generation) is None
+    generation.refresh_from_db()
+    assert (generation.state, generation.stop_requested) == (State.COMPLETED, False)
+
+
+def test_what_is_handed_over_waits_again(user: User) -> None:
+    queue_generation(user)
+    assert hand_over(claimed("one"))
+    assert claimed("two").attempt == 2
+
+
+def test_a_worker_returns_what_its_earlier_life_held(user: User) -> None:
+    queue_generation(user)
+    claimed("mine")
+    assert release_leases("other") == 0
+    assert release_leases("mine") == 1
+    assert claimed("mine").attempt == 2
+
+
+def test_a_new_attempt_fences_the_old(user: User) -> None:
+    queue_generation(user)
+    claim = claimed()
+    again = take_new_attempt(claim)
+    assert again.attempt == 2
+    with pytest.raises(LeaseLost):
+        take_new_attempt(claim)
+
+
+def test_what_took_too_many_workers_fails_for_good(user: User) -> None:
+    generation = queue_generation(user, attempt=MAX_ATTEMPTS)
+    assert claim_next("one") is None
+    (ended,) = fail_abandoned()
+    assert ended.events[-1].data["error"]["code"] == "worker_lost"
+    assert Message.objects.get(conversation=generation.conversation, seq=2).status == Status.FAILED
+    assert read_budget(user, now=timezone.now()).reserved == 0
+    assert fail_abandoned() == []
+
+
+def test_a_conversation_has_one_active_generation(user: User) -> None:
+    generation = queue_generation(user)
+    with pytest.raises(IntegrityError):
+        Generation.objects.create(
+            conversation=generation.conversation,
+            user=user,
+            answer_seq=4,
+            answer_id=generation.pk,
+            idempotency_key="another",
+            request_digest=b"",
+            requested_model="auto",
+            budget_month=generation.budget_month,
+        )
+
+
+def test_deleting_a_conversation_deletes_its_key_and_all_it_opened(user: User) -> None:
+    generation = queue_generation(user)
+    generation.conversation.delete()
+    for model in (Conversation, Message, Generation):
+        assert not model.objects.exists()
+
+
+def test_waiting_is_told_in_order_across_people(user: User) -> None:
+    keys = [queue_generation(person).pk for person in (user, make_person(), user)]
+    assert [key.generation_id for key in list_waiting()] == keys

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from chatbot.core.db import db_call
+from chatbot.core.tasks import spawn
+from conversations.eventlog import EventLog, StreamKey
+from conversations.events import START, Cursor, EventType
+from conversations.models import Generation, Message, State, Status
+from conversations.reading import open_reading
+from conversations.worker import GenerationWorker
+from tests.conversations.conftest import ApiClient
+from tests.fakes.provider_process import ScriptedProvider
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def state_of(generation_id: str) -> str:
+    return (await Generation.objects.aget(pk=generation_id)).state
+
+
+async def follow_until(log: EventLog, reference: dict[str, str], kind: EventType) -> None:
+    generation = await Generation.objects.aget(pk=reference["generationId"])
+    key = StreamKey(generation.conversation_id, generation.pk)
+    async for batch in log.follow(key, START, idle_s=5):
+        if any(event.type is kind for event in batch):
+            return
+
+
+async def test_work_that_was_never_announced_is_found(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    reference = await api.enqueue(await api.new_conversation(), "Nobody rang")
+    worker = GenerationWorker(owner="late", concurrency=1, log=event_log)
+    task = spawn(worker.run(), name="late worker")
+    await follow_until(event_log, reference, EventType.DONE)
+    assert await state_of(reference["generationId"]) == State.COMPLETED
+    await worker.drain(grace_s=1)
+    await task
+
+
+async def test_draining_hands_over_what_does_not_finish(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["half ", "more"], "hold_after": 1}, {"text": "whole"})
+    first = GenerationWorker(owner="first", concurrency=1, log=event_log)
+    task = spawn(first.run(), name="first worker")
+    reference = await api.enqueue(await api.new_conversation(), "Hi")
+    await follow_until(event_log, reference, EventType.DELTA)
+    await first.drain(grace_s=0)
+    await task
+    assert await state_of(reference["generationId"]) == State.QUEUED
+
+    second = GenerationWorker(owner="second", concurrency=1, log=event_log)
+    task = spawn(second.run(), name="second worker")
+    await follow_until(event_log, reference, EventType.DONE)
+    await second.drain(grace_s=1)
+    await task
+    answer = await Message.objects.aget(role="assistant")
+    assert answer.status == Status.COMPLETE
+    assert (await Generation.objects.aget()).attempt == 2
+
+
+async def test_draining_lets_running_answers_finish(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "to the end", "hold_after": 1})
+    worker = GenerationWorker(owner="first", concurrency=1, log=event_log)
+    task = spawn(worker.run(), name="worker")
+    reference = await api.enqueue(await api.new_conversation(), "Hi")
+    await follow_until(event_log, reference, EventType.DELTA)
+    draining = spawn(worker.drain(grace_s=30), name="drain")
+    provider.release()
+    await draining
+    await task
+    assert await state_of(reference["generationId"]) == State.COMPLETED
+
+
+async def test_those_who_wait_are_told_their_place(
+    api: ApiClient, user: object, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "first one", "hold_after": 1})
+    worker = GenerationWorker(owner="narrow", concurrency=1, log=event_log)
+    task = spawn(worker.run(), name="narrow worker")
+    running = await api.enqueue(await api.new_conversation(), "First")
+    await follow_until(event_log, running, EventType.DELTA)
+    waiting = [
+        await api.enqueue(await api.new_conversation(), f"Waiting {number}") for number in range(2)
+    ]
+    for position, reference in enumerate(waiting, start=1):
+        reading = await open_reading(user, reference["generationId"])  # type: ignore[arg-type]
+        batch = await anext(reading.batches())
+        assert batch[0].type is EventType.QUEUED
+        assert batch[0].cursor == Cursor(0, 1)
+        assert batch[0].data["position"] == position
+        assert batch[0].data["etaMs"] > 0
+    provider.release()
+    for reference in waiting:
+        await follow_until(event_log, reference, EventType.DONE)
+    await worker.drain(grace_s=1)
+    await task
+
+
+async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["stale ", "words"], "hold_after": 1}, {"text": "fresh words"})
+    stale = GenerationWorker(owner="stale", concurrency=1, log=event_log)
+    task = spawn(stale.run(), name="stale worker")
+    conversation = await api.new_conversation()
+    reference = await api.enqueue(conversation, "Hi")
+    await follow_until(event_log, reference, EventType.DELTA)
+    # As after a pause longer than the lease: another worker takes over.
+    rows = Generation.objects.filter(pk=reference["generationId"])
+    await db_call(rows.update, state=State.QUEUED, lease_owner="")
+    fresh = GenerationWorker(owner="fresh", concurrency=1, log=event_log)
+    fresh_task = spawn(fresh.run(), name="fresh worker")
+    await follow_until(event_log, reference, EventType.DONE)
+    provider.release()
+    await stale.drain(grace_s=30)
+    await fresh.drain(grace_s=1)
+    await task
+    await fresh_task
+    answer = (await api.read(conversation))["messages"][1]
+    assert answer["content"] == "fresh words"
+    assert (await rows.aget()).attempt == 2
