@@ -49,8 +49,12 @@ _static: Any = WsgiToAsgi(  # type: ignore[no-untyped-call]
 
 
 async def _http(scope: Any, receive: Any, send: Any) -> None:
-    serve = _static if scope["path"].startswith(settings.STATIC_URL) else _django
-    await serve(scope, receive, send)
+    if scope["path"].startswith(settings.STATIC_URL):
+        # Django's handler makes such a context itself: a thread that no other request waits for.
+        async with ThreadSensitiveContext():
+            await _static(scope, receive, send)
+    else:
+        await _django(scope, receive, send)
 
 
 _socket = AllowedHostsOriginValidator(SessionMiddlewareStack(URLRouter(websocket_urlpatterns)))

@@ -1,30 +1,38 @@
 """The process environment as typed values.
 
-Every value may also come from a file: `SECRET_KEY_FILE=/run/secrets/key` is read when
-`SECRET_KEY` is not set. A bad value stops the start with one line that names it.
+Text may also come from a file: `SECRET_KEY_FILE=/run/secrets/key` stands for `SECRET_KEY` and
+wins over it. A bad value stops the start with one line that names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Container
+from pathlib import Path
 from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-_env = environ.FileAwareEnv()
 T = TypeVar("T")
 
+_FLAGS = {
+    **dict.fromkeys(("true", "on", "ok", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "off", "no", "n", "0", ""), False),
+}
 
-def _read(name: str, read: Callable[..., T], default: T) -> T:
-    try:
-        return read(name, default=default)
-    except (ValueError, TypeError) as exc:
-        raise ImproperlyConfigured(f"{name} has a value that cannot be read: {exc}") from exc
+# For its URLs only: it resolves values that begin with `$`, as a random secret may.
+_urls = environ.Env()
 
 
 def text(name: str, default: str = "") -> str:
-    return str(_read(name, _env.str, default)).strip()
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name, default).strip()
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ImproperlyConfigured(f"{name}_FILE names a file that cannot be read.") from exc
 
 
 def required(name: str) -> str:
@@ -38,39 +46,58 @@ def required(name: str) -> str:
     return value
 
 
+def _parsed(name: str, parse: Callable[[str], T], default: T) -> T:
+    # Not from a file: LOCAL_MODEL_FILE is a model, and not where the flag LOCAL_MODEL stands.
+    given = os.environ.get(name)
+    if given is None:
+        return default
+    try:
+        return parse(given.strip())
+    except (ValueError, KeyError) as exc:
+        raise ImproperlyConfigured(f"{name} cannot be {given!r}.") from exc
+
+
 def flag(name: str, default: bool) -> bool:
-    return bool(_read(name, _env.bool, default))
+    # A word that is neither must not switch off what was meant to be on.
+    return _parsed(name, lambda value: _FLAGS[value.lower()], default)
 
 
 def names(name: str, default: list[str]) -> list[str]:
-    return [item.strip() for item in _read(name, _env.list, default) if item.strip()]
+    return [item.strip() for item in text(name, ",".join(default)).split(",") if item.strip()]
 
 
 def number(name: str, default: int, *, least: int = 0) -> int:
-    value = int(_read(name, _env.int, default))
+    value = _parsed(name, int, default)
     if value < least:
         raise ImproperlyConfigured(f"{name} must be at least {least}, not {value}.")
     return value
 
 
 def seconds(name: str, default: float) -> float:
-    value = float(_read(name, _env.float, default))
-    if value <= 0:
+    value = _parsed(name, float, default)
+    if not 0 < value < float("inf"):
         raise ImproperlyConfigured(f"{name} must be more than 0 seconds, not {value}.")
     return value
 
 
 def database(url: str) -> dict[str, Any]:
     """Return Django's settings for a database URL such as `postgres://user@host/name`."""
-    try:
-        return dict(_env.db_url_config(url))
-    except (ValueError, KeyError) as exc:
-        raise ImproperlyConfigured("DATABASE_URL is not a database URL.") from exc
+    return _by_url("DATABASE_URL", url, _urls.DB_SCHEMES, _urls.db_url_config)
 
 
 def email(url: str) -> dict[str, Any]:
     """Return Django's settings for a mail URL such as `smtp+tls://user:pass@host:587`."""
+    return _by_url("EMAIL_URL", url, _urls.EMAIL_SCHEMES, _urls.email_url_config)
+
+
+def _by_url(
+    name: str, url: str, schemes: Container[str], parse: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} does not begin with a scheme that is known.")
     try:
-        return dict(_env.email_url_config(url))
+        return dict(parse(url))
     except (ValueError, KeyError) as exc:
-        raise ImproperlyConfigured("EMAIL_URL is not a mail URL.") from exc
+        # Without the URL, which has a password in it.
+        raise ImproperlyConfigured(f"{name} is not a URL that can be read.") from exc

@@ -10,10 +10,12 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 from daphne.endpoints import build_endpoint_description_strings
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from daphne.server import Server  # Installs the asyncio reactor: before any import of Twisted.
 from twisted.internet import reactor as _reactor
 
@@ -73,6 +75,29 @@ def check_address(host: str, port: int) -> None:
         ) from exc
 
 
+def isolate(application: ASGI3Application) -> ASGI3Application:
+    """Return the application with a fresh context for each connection's task.
+
+    Daphne takes a keep-alive connection's next request inside the context that ended the last
+    one. What asgiref keeps there is over by then, and every sync call would fail.
+    """
+
+    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_task(_call(application, scope, receive, send), context=Context())
+
+    return run
+
+
+async def _call(
+    application: ASGI3Application,
+    scope: Scope,
+    receive: ASGIReceiveCallable,
+    send: ASGISendCallable,
+) -> None:
+    await application(scope, receive, send)
+
+
 class EmbeddedServer:
     def __init__(
         self,
@@ -92,11 +117,11 @@ class EmbeddedServer:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
 
-    def run(self, application: object) -> None:
+    def run(self, application: ASGI3Application) -> None:
         """Serve until SIGINT or SIGTERM. Raises CannotServe if the address was lost."""
         endpoints = build_endpoint_description_strings(host=self._host, port=self._port)
         server = Server(
-            application,
+            isolate(application),
             endpoints=endpoints,
             signal_handlers=False,
             # Ours ends within the grace of a Ctrl-C; Daphne's default waits ten seconds.

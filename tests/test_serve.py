@@ -93,7 +93,7 @@ def test_every_process_ends_with_the_server(tmp_path: Path, number: signal.Signa
     assert children
     status = server.stop(number)
     assert status == (0 if number != signal.SIGKILL else -signal.SIGKILL)
-    gone, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
 
 

@@ -7,7 +7,6 @@ seals. Rotation puts a new key first and keeps the old ones until nothing names 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import secrets
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ def parse_keyring(text: str) -> Keyring:
             raise KeyringError(f"Keyring item {position}: the id {key_id!r} stands twice.")
         try:
             key = base64.b64decode(encoded, validate=True)
-        except binascii.Error as exc:
+        except ValueError as exc:  # Also what b64decode says of letters beyond ASCII.
             raise KeyringError(f"Keyring item {position}: the key is not base64.") from exc
         if len(key) != KEY_BYTES:
             raise KeyringError(f"Keyring item {position}: the key is not {KEY_BYTES} bytes.")

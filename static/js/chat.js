@@ -1,7 +1,7 @@
-// The open conversation: load, page back, send, regenerate, rate.
+// The open conversation: load, page back, send, regenerate.
 
 import { createAnswering } from "./answering.js";
-import { hasRecentText, localMessage, mergeNewest, mergeOlder, patchMessage } from "./messages.js";
+import { hasRecentText, localMessage, mergeNewest, mergeOlder } from "./messages.js";
 import { uuid } from "./uuid.js";
 
 const PAGE = 40;
@@ -182,32 +182,6 @@ export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
     if (error.code === "generation_active") reload().catch(() => {});
   }
 
-  async function rate(message, rating, comment) {
-    const { conversationId } = store.get();
-    const previous = message.feedback;
-    const setTo = (feedback) =>
-      store.set(({ messages }) => ({ messages: patchMessage(messages, message.key, { feedback }) }));
-    setTo(rating ? { rating, comment } : null);
-    try {
-      await api.put(path(conversationId, `/messages/${message.seq}/feedback`), { rating, comment });
-    } catch (error) {
-      setTo(previous);
-      ui.trouble(error);
-    }
-  }
-
-  async function setModel(model) {
-    const { conversationId, model: previous } = store.get();
-    store.set({ model });
-    if (!conversationId) return;
-    try {
-      await api.patch(path(conversationId), { model });
-    } catch (error) {
-      if (isOpen(conversationId)) store.set({ model: previous });
-      ui.trouble(error);
-    }
-  }
-
-  return { open, reload, loadOlder, send, regenerate, rate, setModel, stop: answering.stop,
+  return { open, reload, loadOlder, send, regenerate, stop: answering.stop,
     isFollowing: answering.isFollowing };
 }

@@ -16,6 +16,7 @@ export const workingTitle = (text) => {
 
 export function createConversations({ api, store, onTrouble }) {
   let search = 0;
+  const removedHere = new Set();
 
   const place = (items, item) =>
     [...items.filter((one) => one.conversationId !== item.conversationId), item].sort(newestFirst);
@@ -106,11 +107,13 @@ export function createConversations({ api, store, onTrouble }) {
   async function remove(id) {
     const old = find(id);
     forget(id);
+    removedHere.add(id);
     try {
       await api.delete(`/conversations/${id}`);
       return true;
     } catch (error) {
       if (error.status === 404) return true;
+      removedHere.delete(id);
       if (old) put(old);
       onTrouble(error);
       return false;
@@ -128,5 +131,7 @@ export function createConversations({ api, store, onTrouble }) {
       load(null);
     },
     refresh, refreshSoon, touch, forget, change, remove,
+    /** Whether this tab deleted it, so that the notice of it is no news. */
+    wasRemovedHere: (id) => removedHere.has(id),
   };
 }

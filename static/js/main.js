@@ -3,6 +3,7 @@
 import { announce } from "./announce.js";
 import { createApi } from "./api.js";
 import { createChat } from "./chat.js";
+import { createChoices } from "./choices.js";
 import { createConversations } from "./conversations.js";
 import { byId } from "./dom.js";
 import { createDrafts } from "./drafts.js";
@@ -15,6 +16,7 @@ import { ask } from "./views/dialog.js";
 import { editInPlace } from "./views/edit.js";
 import { createModelPicker, modelName } from "./views/models.js";
 import { createShell } from "./views/shell.js";
+import { listenForShortcuts } from "./views/shortcuts.js";
 import { createSidebar } from "./views/sidebar.js";
 import { createPlaceholder, createThread } from "./views/thread.js";
 import { createToasts } from "./views/toast.js";
@@ -52,6 +54,8 @@ const chat = createChat({
     settled: sayEnd,
   },
 });
+
+const choices = createChoices({ api, store, onTrouble: trouble });
 
 function sayEnd(answer) {
   const text = answer.message?.content ?? answer.text;
@@ -106,11 +110,11 @@ const thread = createThread(
       edit: (message, element) =>
         editInPlace(message, element, (text) => send(text, { parentSeq: message.parentSeq })),
       async rate(message, rating) {
-        await chat.rate(message, rating);
+        await choices.rate(message, rating);
         if (rating !== "down") return;
         const comment = await ask({ title: "What went wrong?", text: "Your note helps to improve the answers.",
           field: "Note (optional)", confirm: "Send" });
-        if (comment) chat.rate(message, rating, comment);
+        if (comment) choices.rate(message, rating, comment);
       },
     },
   },
@@ -126,7 +130,7 @@ createWelcome(byId("welcome"), {
     composer.focus();
   },
 });
-createModelPicker(byId("model"), { store, onChoose: chat.setModel });
+createModelPicker(byId("model"), { store, onChoose: choices.setModel });
 createUsage(byId("usage"), { api, details: byId("account") });
 
 const shell = createShell({
@@ -168,21 +172,17 @@ store.watch(["title", "conversationId"], ({ title, conversationId }) => {
 
 window.addEventListener("popstate", () => chat.open(idInPath()));
 
-document.addEventListener("keydown", (event) => {
-  const command = event.metaKey || event.ctrlKey;
-  if (event.key === "Escape" && !event.defaultPrevented) {
-    if (document.querySelector("dialog[open], [popover]:popover-open")) return;
+listenForShortcuts({
+  stop: () => {
     if (byId("account").open) byId("account").open = false;
     else if (shell.isCovering()) shell.close();
     else if (store.get().live) chat.stop();
-  } else if (command && event.key === "k") {
-    event.preventDefault();
+  },
+  search() {
     shell.open();
     byId("search").focus();
-  } else if (command && event.shiftKey && event.key.toLowerCase() === "o") {
-    event.preventDefault();
-    go("");
-  }
+  },
+  newChat: () => go(""),
 });
 
 document.addEventListener("click", ({ target }) => {
@@ -194,7 +194,7 @@ function onNotice({ type, conversationId, generationId }) {
   const here = conversationId === store.get().conversationId;
   if (type === "conversation.deleted") {
     conversations.forget(conversationId);
-    if (here) {
+    if (here && !conversations.wasRemovedHere(conversationId)) {
       go("");
       toast("This conversation was deleted on another device");
     }

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -40,14 +40,11 @@ class ApiClient:
 
     async def stream(
         self, method: str, path: str, body: Any = None, **headers: str
-    ) -> AsyncIterator[Frame]:
+    ) -> AsyncGenerator[Frame]:
         response = await self.call(method, path, body, **headers)
         assert response.status_code == 200, (response.status_code, response.content)
         assert isinstance(response, StreamingHttpResponse)
-        async with (
-            aclosing(response.__aiter__()) as chunks,
-            aclosing(read_frames(chunks)) as frames,
-        ):
+        async with aclosing(read_frames(aiter(response))) as frames:
             async for frame in frames:
                 yield frame
 

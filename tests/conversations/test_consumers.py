@@ -43,7 +43,7 @@ class Socket:
                 return frame
 
     async def read_answer(self) -> list[dict[str, Any]]:
-        frames = []
+        frames: list[dict[str, Any]] = []
         while not frames or frames[-1]["type"] not in TERMINAL:
             frames.append(await self.receive("started", "delta", "snapshot", *TERMINAL))
         return frames

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+
+from chatbot.accounts.models import User
+from chatbot.core.db import db_call
+from tests.factories import make_person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_trace: contextvars.ContextVar[str] = contextvars.ContextVar("_trace", default="nobody")
+
+
+async def test_units_of_work_run_side_by_side() -> None:
+    together = threading.Barrier(4, timeout=20)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(db_call(together.wait)) for _ in range(4)]
+    assert sorted(task.result() for task in tasks) == [0, 1, 2, 3]
+
+
+async def test_the_event_loop_turns_meanwhile() -> None:
+    go_on = threading.Event()
+    waiting = asyncio.ensure_future(db_call(go_on.wait, 20))
+    go_on.set()
+    assert await waiting
+
+
+async def test_no_connection_is_left_open() -> None:
+    def use_connection() -> tuple[str, bool]:
+        was_open = connection.connection is not None
+        User.objects.exists()
+        return threading.current_thread().name, was_open
+
+    calls = [await db_call(use_connection) for _ in range(2 * settings.DATABASE_THREADS)]
+    assert not any(was_open for _, was_open in calls)
+    assert all(name.startswith("database") for name, _ in calls)
+
+
+async def test_a_connection_is_closed_after_a_failure_too() -> None:
+    class Broken(Exception):
+        pass
+
+    def fail() -> None:
+        User.objects.exists()
+        raise Broken
+
+    for _ in range(2 * settings.DATABASE_THREADS):
+        with pytest.raises(Broken):
+            await db_call(fail)
+    for _ in range(2 * settings.DATABASE_THREADS):
+        assert await db_call(lambda: connection.connection) is None
+
+
+async def test_a_transaction_that_fails_leaves_nothing() -> None:
+    def fail() -> None:
+        with transaction.atomic():
+            make_person(email="half@example.org")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await db_call(fail)
+    assert not await db_call(User.objects.filter(email="half@example.org").exists)
+
+
+async def test_context_variables_reach_the_work_and_stay_there() -> None:
+    def change() -> str:
+        seen = _trace.get()
+        _trace.set("changed inside")
+        return seen
+
+    _trace.set("somebody")
+    assert await db_call(change) == "somebody"
+    assert _trace.get() == "somebody"
+
+
+async def test_arguments_and_results_pass_through() -> None:
+    assert await db_call(divmod, 7, 2) == (3, 1)
+    assert await db_call(sorted, [1, 3, 2], reverse=True) == [3, 2, 1]
+
+
+async def test_a_cancelled_caller_stops_waiting_and_the_work_still_ends() -> None:
+    started, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        go_on.wait(20)
+        ended.set()
+
+    caller = asyncio.ensure_future(db_call(work))
+    await asyncio.to_thread(started.wait, 20)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go_on.set()
+    assert await asyncio.to_thread(ended.wait, 20)
