@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.decorators import async_only_middleware
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -15,7 +17,7 @@ from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
 from chatbot.accounts.auth import authenticate
-from chatbot.core.errors import BadRequest, ChatError, NotFound, Unavailable
+from chatbot.core.errors import BadRequest, ChatError, MethodNotAllowed, NotFound, Unavailable
 from conversations.api.me import router as me
 from conversations.api.routes import router as conversations
 
@@ -101,3 +103,21 @@ def _unexpected(request: HttpRequest, exc: Exception) -> HttpResponse:
 async def unknown_address(request: HttpRequest, **_: Any) -> HttpResponseBase:
     """Answer addresses under /api/ that do not exist, in the API's own language."""
     return error_response(NotFound())
+
+
+Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@async_only_middleware
+def typed_refusals(handle: Handler) -> Handler:
+    """Give a refused method under /api/ the same body as every other error."""
+
+    async def refuse(request: HttpRequest) -> HttpResponseBase:
+        response = await handle(request)
+        if response.status_code != MethodNotAllowed.status or not request.path.startswith("/api/"):
+            return response
+        typed = error_response(MethodNotAllowed())
+        typed["Allow"] = response["Allow"]
+        return typed
+
+    return refuse

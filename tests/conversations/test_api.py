@@ -382,6 +382,10 @@ async def test_a_bad_cursor_is_a_400(api: ApiClient, worker: GenerationWorker) -
 
 
 async def test_unknown_addresses_and_models_are_typed_errors(api: ApiClient, models: None) -> None:
+    refused = await api.call("put", "/conversations", {})
+    assert refused.status_code == 405
+    assert refused.json()["error"]["code"] == "method_not_allowed"
+    assert "GET" in refused["Allow"]
     assert (await api.call("get", "/nothing")).json()["error"]["code"] == "not_found"
     assert (await api.call("get", f"/conversations/{uuid4()}")).json()["error"]["code"] == (
         "conversation_not_found"

@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 from django.core.checks import run_checks
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from chatbot.core.keyring import KeyringError, new_keyring_text, parse_keyring
 
@@ -62,7 +62,7 @@ def test_a_ring_does_not_show_its_keys() -> None:
         assert shown == "Keyring(ids=['k1'])"
 
 
-def test_the_system_check_refuses_a_bad_ring(settings: SettingsWrapper) -> None:
+def test_the_system_check_refuses_a_bad_ring(settings: Settings) -> None:
     settings.KEYRING = "k1:short"
     errors = [message for message in run_checks() if message.id == "core.E001"]
     assert len(errors) == 1
