@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from chatbot.accounts.budgets import settle_tokens
+from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
@@ -266,8 +267,8 @@ def fail_abandoned() -> list[Ended]:
         state=State.FAILED,
         text="",
         last_seq=UNHELD_SEQ,
-        error_code="worker_lost",
-        error_message="The answer could not be finished. Please try again.",
+        error_code=WorkerLost.code,
+        error_message=WorkerLost.sentence,
     )
     abandoned = Generation.objects.filter(lapsed, attempt__gte=MAX_ATTEMPTS)
     ended = [_end_unheld(generation, lapsed, outcome) for generation in abandoned]

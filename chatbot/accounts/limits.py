@@ -31,7 +31,9 @@ def _usage(user: User, *, count: bool) -> tuple[RateStatus, bool]:
         rate=f"{limit}/m",
         increment=count,
     )
-    status = RateStatus(limit, max(0, limit - usage["count"]), usage["time_left"])
+    # The second in which a window ends still belongs to it.
+    resets_in_s = usage["time_left"] + 1
+    status = RateStatus(limit, max(0, limit - usage["count"]), resets_in_s)
     return status, usage["should_limit"]
 
 

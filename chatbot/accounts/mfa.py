@@ -7,7 +7,7 @@ import base64
 from allauth.mfa.adapter import DefaultMFAAdapter
 
 from chatbot.core.conf import get_keyring
-from chatbot.core.crypto import new_wrapped_key, unwrap_key
+from chatbot.core.crypto import CannotOpen, new_wrapped_key, unwrap_key
 
 _OWNER = ("mfa_authenticator", "secret")
 _SEPARATOR = "."
@@ -22,5 +22,8 @@ class SealedSecretsAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth 
         return _SEPARATOR.join(base64.b64encode(part).decode() for part in (wrapped, sealed))
 
     def decrypt(self, encrypted_text: str) -> str:
-        wrapped, sealed = map(base64.b64decode, encrypted_text.split(_SEPARATOR))
+        try:
+            wrapped, sealed = map(base64.b64decode, encrypted_text.split(_SEPARATOR))
+        except ValueError as exc:
+            raise CannotOpen("The two-factor secret is not a sealed value.") from exc
         return unwrap_key(get_keyring(), wrapped, *_OWNER).open(sealed, *_OWNER)

@@ -9,7 +9,7 @@ ChatError
 ├── Conflict             409   GenerationActive, IdempotencyMismatch
 ├── TooLarge             413   MessageTooLong
 ├── RateLimited          429
-└── Unavailable          503
+└── Unavailable          503   WorkerLost
 
 Provider failures are the branch `llm.errors.ProviderError`.
 """
@@ -133,3 +133,8 @@ class Unavailable(ChatError):
     code = "unavailable"
     status = 503
     sentence = "The service is not available right now. Please try again shortly."
+
+
+class WorkerLost(Unavailable):
+    code = "worker_lost"
+    sentence = "The answer could not be finished. Please try again."

@@ -5,6 +5,7 @@ Lines carry identifiers and never content.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
@@ -17,6 +18,12 @@ FOREIGN: list[Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
 ]
+
+
+def has_exception(record: logging.LogRecord) -> bool:
+    """Pass what went wrong; a 503 that says "not ready" is an answer, counted by who asks."""
+    return record.exc_info is not None
+
 
 _RENDER: list[Processor] = (
     [structlog.dev.ConsoleRenderer(colors=True)]

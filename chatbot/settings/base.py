@@ -236,11 +236,16 @@ LOGGING = {
             "foreign_pre_chain": "ext://chatbot.core.logging.FOREIGN",
         },
     },
+    "filters": {
+        "exceptions": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": "chatbot.core.logging.has_exception",
+        },
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Access lines and refused requests are counted in /metrics, not told one by one.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["exceptions"]},
         "daphne": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
     },

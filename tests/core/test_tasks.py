@@ -51,7 +51,7 @@ async def test_a_task_that_nothing_refers_to_is_kept_alive() -> None:
         await waiting
         ended.set()
 
-    spawn(work(), name="forgotten")
+    assert spawn(work(), name="forgotten").get_name() == "forgotten"
     gc.collect()
     async with asyncio.timeout(10):
         await ended.wait()
