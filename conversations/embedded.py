@@ -14,8 +14,8 @@ from contextvars import Context
 from pathlib import Path
 from typing import Any
 
-from daphne.endpoints import build_endpoint_description_strings
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server  # Installs the asyncio reactor: before any import of Twisted.
 from twisted.internet import reactor as _reactor
 

@@ -22,7 +22,7 @@ NOT_OURS = {"XDG_CACHE_HOME"}
 
 
 def settings_read() -> set[str]:
-    names = set()
+    names: set[str] = set()
     for path in (ROOT / "chatbot/settings").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
@@ -33,7 +33,7 @@ def settings_read() -> set[str]:
                 and node.func.attr in ENV_READERS
                 and isinstance(node.args[0], ast.Constant)
             ):
-                names.add(node.args[0].value)
+                names.add(str(node.args[0].value))
     return names - NOT_OURS
 
 
@@ -56,20 +56,24 @@ def subclasses(kind: type[ChatError]) -> Iterator[type[ChatError]]:
         yield from subclasses(child)
 
 
+def all_errors() -> set[type[ChatError]]:
+    return {ChatError}.union(subclasses(ChatError))
+
+
 def test_every_error_code_is_documented_with_its_status() -> None:
     # Importing the doors and what they call defines every error there is.
     assert {NotAnAnswer, InvalidFrame} <= set(subclasses(ChatError))
     documented = dict(
         re.findall(r"^\| `(\w+)` \| (\d+) \|", (DOCS / "api.md").read_text(), re.MULTILINE)
     )
-    actual = {kind.code: str(kind.status) for kind in (ChatError, *subclasses(ChatError))}
+    actual = {kind.code: str(kind.status) for kind in all_errors()}
     # Provider failures reach people inside a `failed` event, which has no status.
     assert {code: documented.get(code) for code in actual} == actual
     assert documented.keys() <= actual.keys()
 
 
 def test_error_codes_are_unique() -> None:
-    codes = [kind.code for kind in {ChatError, *subclasses(ChatError)}]
+    codes = [kind.code for kind in all_errors()]
     assert len(codes) == len(set(codes))
 
 
