@@ -239,7 +239,7 @@ LOGGING = {
     "filters": {
         "exceptions": {
             "()": "django.utils.log.CallbackFilter",
-            "callback": "chatbot.core.logging.has_exception",
+            "callback": "ext://chatbot.core.logging.has_exception",
         },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

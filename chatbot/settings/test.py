@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
 from chatbot.settings.base import *  # noqa: F403
-from chatbot.settings.base import BASE_DIR, DATABASES, STORAGES
+from chatbot.settings.base import DATABASES, STORAGES
+
+_SCRATCH = Path(tempfile.mkdtemp(prefix="parley-test-"))
+atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
+STATIC_ROOT = _SCRATCH
 
 SECRET_KEY = "a fixed secret that only tests use, long enough for the checks"
 KEYRING = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -19,8 +25,7 @@ STORAGES = {
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, because database threads each open a connection of their own.
-    DATABASES["default"]["TEST"] = {"NAME": Path(tempfile.mkdtemp(), "test.sqlite3")}
+    DATABASES["default"]["TEST"] = {"NAME": _SCRATCH / "test.sqlite3"}
 else:
     # A pool would hold connections open while the test database is dropped.
     DATABASES["default"]["OPTIONS"].pop("pool")
-STATIC_ROOT = BASE_DIR / "static"

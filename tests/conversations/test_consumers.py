@@ -160,22 +160,22 @@ async def test_another_device_hears_of_a_new_answer(
         assert (await socket.receive("conversation.updated"))["conversationId"] == conversation
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        "5",
-        '{"type": "nothing"}',
-        '{"type": 5}',
-        '{"type": "send"}',
-        '{"type": "send", "conversationId": "x", "content": "hi"}',
-        f'{{"type": "send", "conversationId": "{uuid4()}", "content": "\\u0000"}}',
-        f'{{"type": "resume", "generationId": "{uuid4()}", "after": "x"}}',
-        '{"type": "stop", "generationId": 5}',
-        '{"a":' * 2_000 + "1" + "}" * 2_000,
-    ],
-)
+BAD_FRAMES = [
+    "{",
+    "[]",
+    "5",
+    '{"type": "nothing"}',
+    '{"type": 5}',
+    '{"type": "send"}',
+    '{"type": "send", "conversationId": "x", "content": "hi"}',
+    f'{{"type": "send", "conversationId": "{uuid4()}", "content": "\\u0000"}}',
+    f'{{"type": "resume", "generationId": "{uuid4()}", "after": "x"}}',
+    '{"type": "stop", "generationId": 5}',
+    '{"a":' * 2_000 + "1" + "}" * 2_000,
+]
+
+
+@pytest.mark.parametrize("text", BAD_FRAMES, ids=range(len(BAD_FRAMES)))
 async def test_a_bad_frame_is_a_typed_error_and_the_socket_stays(
     token: str, models: None, text: str
 ) -> None:
