@@ -11,9 +11,9 @@ from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.errors import BadRequest
 from conversations.dispatch import announce_stop
+from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
 from conversations.models import Conversation, Generation, Message, Role
-from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
 from conversations.queries import find_conversation, find_message, try_cipher
@@ -106,20 +106,23 @@ async def change_conversation(
 
 
 async def delete_conversation(user: User, conversation_id: UUID) -> None:
-    """Erase a conversation, its messages and its data key; stop what is being written in it.
+    """Erase a conversation, its messages, logs and data key; stop what is being written in it.
 
     Raises ConversationNotFound.
     """
 
     @transaction.atomic
-    def delete() -> None:
+    def delete() -> list[StreamKey]:
         conversation = find_conversation(user.pk, conversation_id)
-        active = Generation.objects.filter(conversation=conversation, state__in=ACTIVE_STATES)
-        for generation in active:
-            announce_stop(generation.pk)
+        generations = list(Generation.objects.filter(conversation=conversation))
+        for generation in generations:
+            if generation.is_active:
+                announce_stop(generation.pk)
         conversation.delete()
+        return [StreamKey(conversation_id, generation.pk) for generation in generations]
 
-    await db_call(delete)
+    for key in await db_call(delete):
+        await get_event_log().delete(key)
     await notify(user.pk, "conversation.deleted", conversationId=str(conversation_id))
 
 

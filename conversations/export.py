@@ -14,8 +14,8 @@ from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.dispatch import announce_stop
+from conversations.eventlog import StreamKey, get_event_log
 from conversations.models import Conversation, Generation, Message
-from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import try_cipher
 from conversations.sealing import report_unreadable
 from conversations.views import read_system_prompt, view_conversation, view_message
@@ -76,9 +76,17 @@ async def export_person(user: User) -> AsyncIterator[bytes]:
     yield b"]}"
 
 
-@transaction.atomic
-def erase_person(user: User) -> None:
-    """Delete a person with all their data keys, conversations, tokens and addresses."""
-    for generation in Generation.objects.filter(user=user, state__in=ACTIVE_STATES):
-        announce_stop(generation.pk)
-    user.delete()
+async def erase_person(user: User) -> None:
+    """Delete a person with all their data keys, conversations, logs, tokens and addresses."""
+
+    @transaction.atomic
+    def erase() -> list[StreamKey]:
+        generations = list(Generation.objects.filter(user=user))
+        for generation in generations:
+            if generation.is_active:
+                announce_stop(generation.pk)
+        user.delete()
+        return [StreamKey(one.conversation_id, one.pk) for one in generations]
+
+    for key in await db_call(erase):
+        await get_event_log().delete(key)

@@ -98,7 +98,8 @@ def claim_next(owner: str) -> Claim | None:
     """
     free = Q(state=State.QUEUED) | Q(state=State.RUNNING, lease_until__lt=Now())
     waiting = Generation.objects.filter(free, attempt__lt=MAX_ATTEMPTS).order_by("created")
-    for identity, attempt in waiting.values_list("pk", "attempt")[:CLAIM_BATCH]:
+    rows = waiting.values_list("pk", "conversation_id", "attempt")[:CLAIM_BATCH]
+    for identity, conversation_id, attempt in rows:
         claimed = Generation.objects.filter(free, pk=identity, attempt=attempt).update(
             state=State.RUNNING,
             attempt=attempt + 1,
@@ -106,8 +107,7 @@ def claim_next(owner: str) -> Claim | None:
             lease_until=Now() + LEASE,
         )
         if claimed:
-            row = Generation.objects.only("conversation_id").get(pk=identity)
-            return Claim(identity, row.conversation_id, attempt + 1, owner)
+            return Claim(identity, conversation_id, attempt + 1, owner)
     return None
 
 

@@ -47,9 +47,11 @@ class Reading:
 
     async def _follow(self) -> AsyncGenerator[list[Event]]:
         log = get_event_log()
-        if not await log.exists(self.key) and (ended := await self._read_ended()):
-            yield ended
-            return
+        if not await log.exists(self.key):
+            ended = await self._read_ended()
+            if ended is not None:
+                yield ended
+                return
         silent_s = 0.0
         async with aclosing(log.follow(self.key, self.after, idle_s=CHECK_S)) as batches:
             async for batch in batches:
@@ -57,7 +59,8 @@ class Reading:
                     silent_s = 0.0
                     yield merge_deltas(batch)
                     continue
-                if ended := await self._read_ended():
+                ended = await self._read_ended()
+                if ended is not None:
                     yield ended
                     return
                 silent_s += CHECK_S
@@ -65,14 +68,18 @@ class Reading:
                     silent_s = 0.0
                     yield []
 
-    async def _read_ended(self) -> list[Event]:
-        """Return the whole answer from the database if it has ended, else nothing."""
+    async def _read_ended(self) -> list[Event] | None:
+        """Return an ended answer from the database, None while it is being written.
 
-        def read() -> list[Event]:
-            generation = Generation.objects.select_related("conversation").get(
-                pk=self.generation_id
-            )
-            return [] if generation.is_active else replay_ended(generation)
+        Of one that was deleted meanwhile there is nothing to return.
+        """
+
+        def read() -> list[Event] | None:
+            rows = Generation.objects.select_related("conversation")
+            generation = rows.filter(pk=self.generation_id).first()
+            if generation is None:
+                return []
+            return None if generation.is_active else replay_ended(generation)
 
         return await db_call(read)
 

@@ -89,5 +89,5 @@ async def export(request: HttpRequest) -> HttpResponseBase:
 
 @router.delete("/me", response={204: None})
 async def erase(request: HttpRequest) -> Any:
-    await db_call(erase_person, caller(request))
+    await erase_person(caller(request))
     return Status(204, None)

@@ -56,3 +56,6 @@ class EventLog(Protocol):
 
     async def exists(self, key: StreamKey) -> bool:
         """Say whether anything is kept under this key."""
+
+    async def delete(self, key: StreamKey) -> None:
+        """Forget a log; its readers find the rest, if there is any, in the database."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import aclosing
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import AsyncClient
@@ -13,12 +13,13 @@ from django.test import AsyncClient
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
+from conversations.eventlog import EventLog, StreamKey
 from conversations.models import Generation, Message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
-from tests.sse import TERMINAL, text_of
+from tests.sse import TERMINAL, Frame, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,13 +121,17 @@ async def test_a_resume_at_the_end_has_nothing_more(
     assert response.status_code == 204
 
 
+def key_of(conversation: str, frames: list[Frame]) -> StreamKey:
+    return StreamKey(UUID(conversation), UUID(frames[0].data["generationId"]))
+
+
 async def test_after_the_log_is_gone_a_reader_gets_a_snapshot_and_the_end(
-    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+    api: ApiClient, worker: GenerationWorker, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
     provider.script(text="Kept for long")
     conversation = await api.new_conversation()
     frames = await api.send(conversation, "Hi")
-    worker._log._streams.clear()  # type: ignore[attr-defined]  # as after a restart
+    await event_log.delete(key_of(conversation, frames))
     events = f"/generations/{frames[0].data['generationId']}/events"
     for after in (None, frames[1].id):
         headers = {"Last-Event-ID": after} if after else {}
@@ -272,7 +277,7 @@ async def test_a_provider_failure_ends_in_failed_and_keeps_the_text(
 
 
 async def test_a_log_lost_mid_answer_goes_on_with_a_snapshot(
-    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+    api: ApiClient, worker: GenerationWorker, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
     provider.script({"chunks": ["one ", "two ", "three ", "four"], "hold_after": 2})
     conversation = await api.new_conversation()
@@ -283,7 +288,7 @@ async def test_a_log_lost_mid_answer_goes_on_with_a_snapshot(
             seen.append(frame)
             if text_of(seen) == "one two ":
                 break
-    worker._log._streams.clear()  # type: ignore[attr-defined]  # as after FLUSHALL
+    await event_log.delete(key_of(conversation, seen))
     provider.release()
     events = f"/generations/{seen[0].data['generationId']}/events"
     rest = [f async for f in api.stream("get", events, **{"Last-Event-ID": seen[-1].id})]
@@ -538,3 +543,22 @@ async def test_the_documentation_is_there(api: ApiClient) -> None:
     assert (await api.http.get("/api/v1/docs")).status_code == 200
     schema = (await api.http.get("/api/v1/openapi.json")).json()
     assert "/api/v1/conversations/{conversation_id}/messages" in schema["paths"]
+
+
+async def test_a_reader_of_a_deleted_conversation_comes_to_an_end(
+    api: ApiClient, worker: GenerationWorker, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["one ", "two "], "hold_after": 1})
+    conversation = await api.new_conversation()
+    seen = []
+    path = f"/conversations/{conversation}/messages"
+    async with aclosing(api.stream("post", path, {"content": "Count"})) as frames:
+        async for frame in frames:
+            seen.append(frame)
+            if frame.event == "delta":
+                await api.call("delete", f"/conversations/{conversation}")
+    assert seen[-1].event == "delta"
+    provider.wait_until_closed()
+    assert not await event_log.exists(key_of(conversation, seen))
+    events = f"/generations/{seen[0].data['generationId']}/events"
+    assert (await api.call("get", events)).status_code == 404

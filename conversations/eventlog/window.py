@@ -1,0 +1,62 @@
+"""The events of one stream that a process holds, and the waking of those who read them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from conversations.events import START, Cursor, Event
+
+
+class Window:
+    """A run of events without gaps, from just after `base` to `tail`."""
+
+    def __init__(self, base: Cursor = START, *, capacity: int | None = None) -> None:
+        self.base = base
+        self._events: list[Event] = []
+        self._capacity = capacity
+        self._grown = asyncio.Event()
+
+    @property
+    def tail(self) -> Cursor:
+        return self._events[-1].cursor if self._events else self.base
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._events
+
+    @property
+    def is_ended(self) -> bool:
+        return bool(self._events) and self._events[-1].is_terminal
+
+    def extend(self, events: list[Event]) -> None:
+        """Add what comes after the tail and wake the readers; the oldest beyond capacity go."""
+        self._events += events
+        excess = len(self._events) - self._capacity if self._capacity else 0
+        if excess > 0:
+            self.base = self._events[excess - 1].cursor
+            del self._events[:excess]
+        self.wake()
+
+    def wake(self) -> None:
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
+    def after(self, cursor: Cursor) -> list[Event]:
+        """Return the events behind a cursor that is not before `base`."""
+        low, high = 0, len(self._events)
+        while low < high:
+            middle = (low + high) // 2
+            if self._events[middle].cursor <= cursor:
+                low = middle + 1
+            else:
+                high = middle
+        return self._events[low:]
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for something new; False when nothing came. Call right after `after`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._grown.wait()
+        except TimeoutError:
+            return False
+        return True
