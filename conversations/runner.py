@@ -24,7 +24,6 @@ from conversations.generations import (
 )
 from conversations.models import Generation, State
 from conversations.prompts import load_prompt
-from conversations.writer import LogWriter
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
@@ -44,7 +43,7 @@ class GenerationRun:
     def __init__(self, claim: Claim, log: EventLog) -> None:
         self.claim = claim
         self._log = log
-        self._writer = LogWriter(log, claim.key, claim.attempt)
+        self._writer = log.writer(claim.key, claim.attempt)
         self._parts: list[str] = []
         self._spec: ModelSpec | None = None
         self._prompt: Prompt | None = None
@@ -133,7 +132,7 @@ class GenerationRun:
         except LogLost:
             logger.warning("The event log of generation %s was lost", generation.pk)
             self.claim = await db_call(take_new_attempt, self.claim)
-            self._writer = LogWriter(self._log, self.claim.key, self.claim.attempt)
+            self._writer = self._log.writer(self.claim.key, self.claim.attempt)
             await self._start(generation)
         if self._first_token_ms is None:
             waited = timezone.now() - generation.created

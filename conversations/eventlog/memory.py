@@ -11,6 +11,7 @@ from time import monotonic
 
 from conversations.eventlog.base import RETENTION_S, Fenced, LogLost, StreamKey
 from conversations.eventlog.window import Window
+from conversations.eventlog.writer import DirectWriter
 from conversations.events import Cursor, Event
 
 
@@ -24,6 +25,9 @@ class MemoryEventLog:
         self._ended: deque[tuple[float, StreamKey]] = deque()
         self._retention_s = retention_s
         self._clock = clock
+
+    def writer(self, key: StreamKey, attempt: int) -> DirectWriter:
+        return DirectWriter(self, key, attempt)
 
     async def append(self, key: StreamKey, event: Event) -> None:
         self._expire()
@@ -67,6 +71,9 @@ class MemoryEventLog:
 
     async def delete(self, key: StreamKey) -> None:
         self._streams.pop(key, None)
+
+    async def aclose(self) -> None:
+        self._streams.clear()
 
     def _leave(self, key: StreamKey) -> None:
         self._readers[key] -= 1

@@ -1,14 +1,14 @@
-"""The writer's side of an event log: numbers the events of one attempt."""
+"""A writer that sends each event on as it comes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from conversations.eventlog import EventLog, StreamKey
+from conversations.eventlog.base import EventLog, StreamKey
 from conversations.events import Cursor, Event, EventType
 
 
-class LogWriter:
+class DirectWriter:
     def __init__(self, log: EventLog, key: StreamKey, attempt: int) -> None:
         self._log = log
         self._key = key
@@ -20,10 +20,8 @@ class LogWriter:
         return self._last_seq + 1
 
     async def write(self, kind: EventType, data: dict[str, Any]) -> None:
-        """Append the attempt's next event. Raises Fenced or LogLost."""
         await self.write_event(Event(Cursor(self._attempt, self.next_seq), kind, data))
 
     async def write_event(self, event: Event) -> None:
-        """Append an event that was numbered with `next_seq`. Raises Fenced or LogLost."""
         await self._log.append(self._key, event)
         self._last_seq = event.cursor.seq
