@@ -21,7 +21,8 @@ from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
 from conversations.models import Conversation, Generation, Message, State, Status
 from conversations.models.generation import ACTIVE_STATES
-from conversations.sealing import open_cipher, seal_message
+from conversations.queries import try_cipher
+from conversations.sealing import seal_message
 from conversations.terminals import terminal_event
 from llm.types import Usage
 
@@ -198,9 +199,11 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
 def _settle(generation_id: UUID, outcome: Outcome) -> Event:
     generation = Generation.objects.select_related("conversation").get(pk=generation_id)
     conversation = generation.conversation
-    sealed = seal_message(
-        open_cipher(conversation), conversation.pk, generation.answer_seq, outcome.text
-    )
+    cipher = try_cipher(conversation)
+    # Without its key a conversation can hold no text; its generations end all the same.
+    sealed = b""
+    if cipher is not None:
+        sealed = seal_message(cipher, conversation.pk, generation.answer_seq, outcome.text)
     Message.objects.filter(conversation=conversation, seq=generation.answer_seq).update(
         content_sealed=sealed,
         status=_MESSAGE_STATUS[outcome.state],
@@ -242,7 +245,8 @@ def _end_unheld(generation: Generation, free: Q, outcome: Outcome) -> Ended | No
     end = _settle(generation.pk, outcome)
     # Readers may have seen text of an attempt that nobody finished.
     snapshot = Event(Cursor(end.cursor.attempt, 1), EventType.SNAPSHOT, {"text": outcome.text})
-    key = StreamKey(generation.conversation_id, generation.pk)
+    cipher = try_cipher(generation.conversation)
+    key = StreamKey(generation.conversation_id, generation.pk, cipher)
     return Ended(key, [snapshot, end])
 
 

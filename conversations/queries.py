@@ -56,7 +56,8 @@ def find_conversation(user_id: UUID, conversation_id: UUID) -> Conversation:
 
 def find_generation(user_id: UUID, generation_id: UUID) -> Generation:
     """Raises GenerationNotFound, also for somebody else's."""
-    found = Generation.objects.filter(pk=generation_id, user_id=user_id).first()
+    rows = Generation.objects.select_related("conversation")
+    found = rows.filter(pk=generation_id, user_id=user_id).first()
     if found is None:
         raise GenerationNotFound
     return found

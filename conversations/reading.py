@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
 from chatbot.accounts.models import User
+from chatbot.core.crypto import DataCipher
 from chatbot.core.db import db_call
 from chatbot.core.errors import InvalidCursor
 from chatbot.core.metrics import READERS
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import START, Cursor, Event, merge_deltas
 from conversations.models import Generation
-from conversations.queries import find_generation
+from conversations.queries import find_generation, try_cipher
 from conversations.terminals import replay_ended
 
 # Proxies commonly drop a response after a silent minute; lost beats still fit.
 HEARTBEAT_S = 15.0
 # How long a silent log is believed before the database is asked whether it is all over.
 CHECK_S = 5.0
+IDLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,22 @@ class Reading:
             if ended is not None:
                 yield ended
                 return
-        silent_s = 0.0
-        async with aclosing(log.follow(self.key, self.after, idle_s=CHECK_S)) as batches:
+        clock = asyncio.get_running_loop().time
+        heard = checked = clock()
+        async with aclosing(log.follow(self.key, self.after, idle_s=IDLE_S)) as batches:
             async for batch in batches:
                 if batch:
-                    silent_s = 0.0
+                    heard = checked = clock()
                     yield merge_deltas(batch)
                     continue
-                ended = await self._read_ended()
-                if ended is not None:
-                    yield ended
-                    return
-                silent_s += CHECK_S
-                if silent_s >= HEARTBEAT_S:
-                    silent_s = 0.0
+                if clock() - checked >= CHECK_S:
+                    checked = clock()
+                    ended = await self._read_ended()
+                    if ended is not None:
+                        yield ended
+                        return
+                if clock() - heard >= HEARTBEAT_S:
+                    heard = clock()
                     yield []
 
     async def _read_ended(self) -> list[Event] | None:
@@ -90,13 +95,18 @@ async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -
     `is_over` says that the cursor stands at the end: there is nothing more, now or later.
     Raises GenerationNotFound, or InvalidCursor for a place this generation never had.
     """
-    generation = await db_call(find_generation, user.pk, generation_id)
+
+    def find() -> tuple[Generation, DataCipher | None]:
+        generation = find_generation(user.pk, generation_id)
+        return generation, try_cipher(generation.conversation)
+
+    generation, cipher = await db_call(find)
     if after.attempt > generation.attempt:
         raise InvalidCursor
     end = Cursor(generation.attempt, generation.last_seq)
     return Reading(
         generation_id=generation.pk,
-        key=StreamKey(generation.conversation_id, generation.pk),
+        key=StreamKey(generation.conversation_id, generation.pk, cipher),
         after=after,
         is_over=not generation.is_active and after == end,
     )

