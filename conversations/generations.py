@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from chatbot.accounts.budgets import settle_tokens
 from chatbot.core.errors import WorkerLost
@@ -210,7 +211,8 @@ def _settle(generation_id: UUID, outcome: Outcome) -> Event:
         token_count=outcome.tokens,
         model=outcome.model,
     )
-    Conversation.objects.filter(pk=conversation.pk).update(updated=Now())
+    # Not the database's clock: SQLite's has milliseconds only, and pages are cut at this value.
+    Conversation.objects.filter(pk=conversation.pk).update(updated=timezone.now())
     settle_tokens(
         generation.user_id,
         month=generation.budget_month,

@@ -1,4 +1,7 @@
-"""Reads: everything here checks who owns what it returns and changes nothing."""
+"""Reads, which change nothing.
+
+What takes a user's id checks that they own what it returns; the rest is for callers who did.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -89,8 +92,8 @@ class _Position:
             moment = datetime.fromisoformat(updated)
             if moment.tzinfo is None:
                 raise ValueError("no time zone")
-            return cls(moment, UUID(identity))
-        except (ValueError, binascii.Error) as exc:
+            return cls(moment.astimezone(UTC), UUID(identity))
+        except (ValueError, OverflowError, binascii.Error) as exc:
             raise InvalidCursor from exc
 
 

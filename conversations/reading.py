@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
+
+from django.db import Error as DatabaseAway
 
 from chatbot.accounts.models import User
 from chatbot.core.crypto import DataCipher
@@ -18,6 +21,8 @@ from conversations.events import START, Cursor, Event, merge_deltas
 from conversations.models import Generation
 from conversations.queries import find_generation, try_cipher
 from conversations.terminals import replay_ended
+
+logger = logging.getLogger(__name__)
 
 # Proxies commonly drop a response after a silent minute; lost beats still fit.
 HEARTBEAT_S = 15.0
@@ -57,10 +62,12 @@ class Reading:
                 return
         clock = asyncio.get_running_loop().time
         heard = checked = clock()
+        is_ended = False
         async with aclosing(log.follow(self.key, self.after, idle_s=IDLE_S)) as batches:
             async for batch in batches:
                 if batch:
                     heard = checked = clock()
+                    is_ended = batch[-1].is_terminal
                     yield merge_deltas(batch)
                     continue
                 if clock() - checked >= CHECK_S:
@@ -72,9 +79,14 @@ class Reading:
                 if clock() - heard >= HEARTBEAT_S:
                     heard = clock()
                     yield []
+        if not is_ended and (ended := await self._read_ended()):
+            # The cursor was beyond the end: of a log since lost, or of nobody's.
+            yield ended
 
     async def _read_ended(self) -> list[Event] | None:
         """Return an ended answer from the database, None while it is being written.
+
+        With the database away, an answer that streams goes on streaming.
 
         Of one that was deleted meanwhile there is nothing to return.
         """
@@ -86,7 +98,11 @@ class Reading:
                 return []
             return None if generation.is_active else replay_ended(generation)
 
-        return await db_call(read)
+        try:
+            return await db_call(read)
+        except DatabaseAway:
+            logger.warning("The state of generation %s could not be read", self.generation_id)
+            return None
 
 
 async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -> Reading:

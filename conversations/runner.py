@@ -67,7 +67,13 @@ class GenerationRun:
         Raises LeaseLost or Fenced when another worker has taken over; then nothing was stored.
         Cancelling it leaves the generation unfinished, for the caller to hand over.
         """
-        outcome = await self._answer()
+        try:
+            outcome = await self._answer()
+        except (LeaseLost, Fenced):
+            raise
+        except Exception:
+            logger.exception("Generation %s failed unexpectedly", self.claim.generation_id)
+            outcome = self._ended(State.FAILED, error=ChatError())
         await self._finish(outcome)
 
     @property
@@ -78,20 +84,37 @@ class GenerationRun:
         generation, cipher = await db_call(_load, self.claim)
         self._key = replace(self._key, cipher=cipher)
         self._writer = self._log.writer(self._key, self.claim.attempt)
+        # Asked for before this worker could hear the bell.
+        self._is_stopped = self._is_stopped or generation.stop_requested
         try:
             self._spec = get_registry().resolve(generation.requested_model)
-            await self._start(generation)
+            await self._begin(generation)
             self._prompt = await db_call(load_prompt, generation, self._spec)
             finished = await self._stream(generation)
         except ChatError as exc:
-            # The provider's own words, if any, are in the cause, which stays in the log.
-            logger.warning("Generation %s failed: %s", generation.pk, exc.code, exc_info=exc)
+            # No traceback: a provider's own words are in it, and they may quote the prompt.
+            cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
+            logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
             return self._ended(State.FAILED, error=exc)
         if finished is None:
             return self._ended(State.STOPPED, stop_reason="stopped")
         return self._ended(State.COMPLETED, stop_reason=finished.stop_reason, usage=finished.usage)
 
-    async def _start(self, generation: Generation) -> None:
+    async def _begin(self, generation: Generation) -> None:
+        """Open the attempt in the log, in a further attempt each time that loses something."""
+        while True:
+            try:
+                await self._open_attempt(generation)
+                return
+            except LogLost:
+                await self._take_new_attempt()
+
+    async def _take_new_attempt(self) -> None:
+        logger.warning("The event log of generation %s was lost", self.claim.generation_id)
+        self.claim = await db_call(take_new_attempt, self.claim)
+        self._writer = self._log.writer(self._key, self.claim.attempt)
+
+    async def _open_attempt(self, generation: Generation) -> None:
         started = {
             "generationId": str(generation.pk),
             "messageId": str(generation.answer_id),
@@ -136,10 +159,8 @@ class GenerationRun:
         try:
             await self._writer.write(EventType.DELTA, {"text": text})
         except LogLost:
-            logger.warning("The event log of generation %s was lost", generation.pk)
-            self.claim = await db_call(take_new_attempt, self.claim)
-            self._writer = self._log.writer(self._key, self.claim.attempt)
-            await self._start(generation)
+            await self._take_new_attempt()
+            await self._begin(generation)
         if self._first_token_ms is None:
             waited = timezone.now() - generation.created
             self._first_token_ms = max(0, round(waited.total_seconds() * 1000))

@@ -26,7 +26,12 @@ def has_exception(record: logging.LogRecord) -> bool:
 
 
 _RENDER: list[Processor] = (
-    [structlog.dev.ConsoleRenderer(colors=True)]
+    [
+        # The richer formatters print local variables: what people said is in them.
+        structlog.dev.ConsoleRenderer(
+            colors=True, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
     if sys.stderr.isatty()
     else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 )

@@ -12,6 +12,7 @@ from django.test import AsyncClient
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
+from conversations.eventlog import StreamKey
 from conversations.models import Conversation
 from tests.factories import make_conversation
 from tests.sse import Frame, read_frames
@@ -64,6 +65,10 @@ class ApiClient:
 
     async def read(self, conversation_id: str) -> Any:
         return (await self.call("get", f"/conversations/{conversation_id}")).json()
+
+
+def key_of(conversation_id: str, frames: list[Frame]) -> StreamKey:
+    return StreamKey(UUID(conversation_id), UUID(frames[0].data["generationId"]))
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""The caller's own account, the models there are, and the documentation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chatbot.accounts.models import User
+from conversations.models import Generation, Message
+from conversations.worker import GenerationWorker
+from tests.conversations.conftest import ApiClient
+from tests.fakes.provider_process import ScriptedProvider
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_me_tells_plan_rate_and_budget(api: ApiClient, worker: GenerationWorker) -> None:
+    before = (await api.call("get", "/me")).json()
+    conversation = await api.new_conversation()
+    await api.send(conversation, "Hi")
+    after = (await api.call("get", "/me")).json()
+    assert after["plan"] == "free"
+    assert after["rateLimitRemaining"] == before["rateLimitRemaining"] - 1
+    generation = await Generation.objects.aget()
+    spent = generation.input_tokens + generation.cached_tokens + generation.output_tokens
+    assert after["budget"]["spent"] == spent > 0
+    assert after["budget"]["reserved"] == 0
+
+
+async def test_custom_instructions_reach_the_model(
+    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    changed = await api.call("patch", "/me", {"customInstructions": "Answer in French."})
+    assert changed.json()["customInstructions"] == "Answer in French."
+    await api.send(await api.new_conversation(), "Hi")
+    assert "Answer in French." in provider.requests()[-1]["raw"]
+
+
+async def test_models_are_listed_with_a_default(api: ApiClient, models: None) -> None:
+    listed = (await api.call("get", "/models")).json()
+    assert listed["default"] in [item["name"] for item in listed["items"]]
+
+
+async def test_everything_of_mine_can_be_exported_and_erased(
+    api: ApiClient, user: User, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script(text="An answer to keep")
+    conversation = await api.new_conversation()
+    await api.send(conversation, "A question to keep")
+    response = await api.call("get", "/me/export")
+    document = json.loads(b"".join([chunk async for chunk in response]))
+    said = [message["content"] for message in document["conversations"][0]["messages"]]
+    assert said == ["A question to keep", "An answer to keep"]
+    assert document["user"]["email"] == user.email
+
+    assert (await api.call("delete", "/me")).status_code == 204
+    assert (await api.call("get", "/me")).status_code == 401
+    assert not await Message.objects.aexists()
+    assert not await User.objects.filter(pk=user.pk).aexists()
+
+
+async def test_the_documentation_is_there(api: ApiClient) -> None:
+    assert (await api.http.get("/api/v1/docs")).status_code == 200
+    schema = (await api.http.get("/api/v1/openapi.json")).json()
+    assert "/api/v1/conversations/{conversation_id}/messages" in schema["paths"]
