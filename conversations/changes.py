@@ -20,8 +20,7 @@ from conversations.queries import find_conversation, find_message, try_cipher
 from conversations.sealing import new_conversation_key, open_cipher, seal_column, seal_comment
 from conversations.views import read_system_prompt, view_conversation
 from llm.conf import get_registry
-
-AUTO = "auto"
+from llm.registry import AUTO
 
 
 class NotAnAnswer(BadRequest):

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from llm.tokens import estimate_tokens
+from llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from llm.types import Prompt, Turn
-
-# What a provider adds around each turn: role markers and separators.
-TURN_OVERHEAD_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class PastTurn:
 
 
 def count_turn(text: str) -> int:
-    return estimate_tokens(text) + TURN_OVERHEAD_TOKENS
+    return estimate_tokens(text) + TOKENS_PER_MESSAGE
 
 
 def join_system(*parts: str) -> str:

@@ -24,7 +24,7 @@ from conversations.models import Conversation, Generation, Message, State, Statu
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import try_cipher
 from conversations.sealing import seal_message
-from conversations.terminals import terminal_event
+from conversations.terminals import Ended, terminal_event
 from llm.types import Usage
 
 LEASE = timedelta(seconds=15)
@@ -228,14 +228,6 @@ def _settle(generation_id: UUID, outcome: Outcome) -> Event:
     return terminal_event(generation)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A generation that ended outside a worker: its terminal event is still to be logged."""
-
-    key: StreamKey
-    events: list[Event]
-
-
 @transaction.atomic
 def _end_unheld(generation: Generation, free: Q, outcome: Outcome) -> Ended | None:
     """End a generation that no worker holds, in an attempt of its own; None if one took it."""
@@ -276,6 +268,8 @@ def fail_abandoned() -> list[Ended]:
         error_code=WorkerLost.code,
         error_message=WorkerLost.sentence,
     )
-    abandoned = Generation.objects.filter(lapsed, attempt__gte=MAX_ATTEMPTS)
+    abandoned = Generation.objects.select_related("conversation").filter(
+        lapsed, attempt__gte=MAX_ATTEMPTS
+    )
     ended = [_end_unheld(generation, lapsed, outcome) for generation in abandoned]
     return [one for one in ended if one is not None]

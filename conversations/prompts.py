@@ -9,7 +9,7 @@ from django.conf import settings
 
 from chatbot.accounts.instructions import read_instructions
 from chatbot.core.crypto import CannotOpen, DataCipher
-from chatbot.core.errors import ChatError
+from chatbot.core.errors import ChatError, MessageTooLong
 from conversations.context import PastTurn, Window, assemble_prompt, count_turn, join_system
 from conversations.models import Conversation, Generation, Message, Status
 from conversations.queries import walk_branch
@@ -17,6 +17,7 @@ from conversations.sealing import open_cipher, open_column, open_message, report
 from llm.catalog import ModelSpec
 from llm.types import Prompt
 
+NO_ROOM = "The system prompt and custom instructions leave no room for a message."
 # A failed answer may hold half a sentence, a halted one what must not be said again.
 _SPOKEN = frozenset({Status.COMPLETE, Status.STOPPED})
 
@@ -41,11 +42,17 @@ def system_text(conversation: Conversation, cipher: DataCipher) -> str:
 
 
 def count_prompt(conversation: Conversation, leaf: int, system: str, spec: ModelSpec) -> int:
-    """Return how many tokens a prompt that ends at `leaf` has, at most; opens no message."""
-    window = window_of(spec)
+    """Return how many tokens a prompt that ends at `leaf` has, at most; opens no message.
+
+    Raises MessageTooLong, with its size and the limit, when the leaf alone is too much.
+    """
+    room = max(0, window_of(spec).room(system))
     total = 0
     for message in walk_branch(conversation.pk, leaf):
-        if total + message.token_count > window.room(system):
+        if message.seq == leaf and message.token_count > room:
+            sizes = {"tokens": message.token_count, "limit": room, "model": spec.name}
+            raise MessageTooLong(None if room else NO_ROOM, detail=sizes)
+        if total + message.token_count > room:
             break
         total += message.token_count
     return total + count_turn(system)

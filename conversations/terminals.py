@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from conversations.eventlog import EventLog, Fenced, LogLost, StreamKey
 from conversations.events import Cursor, Event, EventType, hash_text
 from conversations.models import Generation, State
 from conversations.queries import read_answer
@@ -50,3 +53,21 @@ def replay_ended(generation: Generation) -> list[Event]:
     text = "" if generation.state == State.HALTED else read_answer(generation)["content"] or ""
     before = Cursor(end.cursor.attempt, end.cursor.seq - 1)
     return [Event(before, EventType.SNAPSHOT, {"text": text}), end]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A generation that ended outside a worker: its terminal event is still to be logged."""
+
+    key: StreamKey
+    events: list[Event]
+
+
+async def log_ended(ended: Ended, log: EventLog) -> None:
+    """Tell the readers of a generation that ended without a worker.
+
+    Those whom a lost log keeps from hearing it are told from the database.
+    """
+    with suppress(Fenced, LogLost):
+        for event in ended.events:
+            await log.append(ended.key, event)

@@ -8,10 +8,10 @@ retried send is never refused or charged twice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+import orjson
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -20,19 +20,20 @@ from chatbot.accounts.limits import count_send
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from chatbot.core.errors import GenerationActive, IdempotencyMismatch, MessageTooLong
+from chatbot.core.errors import GenerationActive, IdempotencyMismatch
 from conversations.branches import Place, check_parent, question_of, read_leaf, take_seqs
 from conversations.context import count_turn
 from conversations.dispatch import announce_stop, announce_work
-from conversations.eventlog import Fenced, LogLost, StreamKey, get_event_log
+from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
-from conversations.generations import Ended, request_stop
+from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify
-from conversations.prompts import ContentUnavailable, count_prompt, system_text, window_of
+from conversations.prompts import ContentUnavailable, count_prompt, system_text
 from conversations.queries import find_conversation, find_generation
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
+from conversations.terminals import Ended, log_ended
 from conversations.views import view_generation
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
@@ -66,12 +67,10 @@ class _Ask:
 
 
 def _ask(
-    user: User, conversation_id: UUID, request: SendRequest | RegenerateRequest, key: str | None
+    user: User, conversation_id: UUID, model: str | None, key: str | None, *asked: object
 ) -> _Ask:
-    body = f"{conversation_id} {request.model_dump_json(exclude_unset=True)}".encode()
-    return _Ask(
-        user, conversation_id, request.model, key or str(uuid4()), digest_request(user.pk, body)
-    )
+    body = orjson.dumps([str(conversation_id), model, *asked])
+    return _Ask(user, conversation_id, model, key or str(uuid4()), digest_request(user.pk, body))
 
 
 async def start_turn(
@@ -82,10 +81,13 @@ async def start_turn(
     Raises ConversationNotFound, InvalidParent, UnknownModel, MessageTooLong, GenerationActive,
     IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
     """
-    ask = _ask(user, conversation_id, request, idempotency_key)
+    # A parent of null is the root of a new branch; one left out is the last message shown.
+    parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
+    asked = ("send", parent, request.content)
+    ask = _ask(user, conversation_id, request.model, idempotency_key, *asked)
 
-    def write(conversation: Conversation, spec: ModelSpec) -> Place:
-        return _write_message(conversation, request, spec)
+    def write(conversation: Conversation) -> Place:
+        return _write_message(conversation, request)
 
     return await _start(ask, write)
 
@@ -102,15 +104,15 @@ async def regenerate_answer(
 
     Raises what `start_turn` raises, and MessageNotFound or NothingToRegenerate.
     """
-    ask = _ask(user, conversation_id, request, idempotency_key)
+    ask = _ask(user, conversation_id, request.model, idempotency_key, "regenerate", seq)
 
-    def write(conversation: Conversation, _: ModelSpec) -> Place:
+    def write(conversation: Conversation) -> Place:
         return Place(take_seqs(conversation, 1), question_of(conversation, seq))
 
     return await _start(ask, write)
 
 
-async def _start(ask: _Ask, write: Callable[[Conversation, ModelSpec], Place]) -> StartedTurn:
+async def _start(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTurn:
     turn = await db_call(_commit_once, ask, write)
     if turn.is_new:
         await notify(
@@ -122,7 +124,7 @@ async def _start(ask: _Ask, write: Callable[[Conversation, ModelSpec], Place]) -
     return turn
 
 
-def _commit_once(ask: _Ask, write: Callable[[Conversation, ModelSpec], Place]) -> StartedTurn:
+def _commit_once(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTurn:
     earlier = _find_earlier(ask)
     if earlier is not None:
         return earlier
@@ -163,9 +165,9 @@ def _commit(
     ask: _Ask,
     conversation: Conversation,
     spec: ModelSpec,
-    write: Callable[[Conversation, ModelSpec], Place],
+    write: Callable[[Conversation], Place],
 ) -> StartedTurn:
-    place = write(conversation, spec)
+    place = write(conversation)
     # The newest message is counted with the rest: it is already written.
     system = system_text(conversation, open_cipher(conversation))
     tokens = count_prompt(conversation, place.parent, system, spec) + spec.answer_tokens
@@ -195,12 +197,9 @@ def _commit(
     return StartedTurn(generation.pk, conversation.pk, answer.id, is_new=True)
 
 
-def _write_message(conversation: Conversation, request: SendRequest, spec: ModelSpec) -> Place:
+def _write_message(conversation: Conversation, request: SendRequest) -> Place:
     cipher = open_cipher(conversation)
     tokens = count_turn(request.content)
-    room = window_of(spec).room(system_text(conversation, cipher))
-    if tokens > room:
-        raise MessageTooLong(detail={"tokens": tokens, "limit": room, "model": spec.name})
     seq = take_seqs(conversation, 2)
     if "parent_seq" in request.model_fields_set:
         parent = request.parent_seq
@@ -244,15 +243,5 @@ async def stop_generation(user: User, generation_id: UUID) -> dict[str, str]:
 
     generation, ended = await db_call(stop)
     if ended is not None:
-        await log_ended(ended)
+        await log_ended(ended, get_event_log())
     return view_generation(generation)
-
-
-async def log_ended(ended: Ended) -> None:
-    """Tell the readers of a generation that ended without a worker.
-
-    Those whom a lost log keeps from hearing it are told from the database.
-    """
-    with suppress(Fenced, LogLost):
-        for event in ended.events:
-            await get_event_log().append(ended.key, event)

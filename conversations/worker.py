@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseAway
 
 from chatbot.core.db import db_call
 from chatbot.core.metrics import RUNNING
@@ -18,16 +18,19 @@ from conversations.generations import (
     HEARTBEAT_S,
     LeaseLost,
     claim_next,
+    fail_abandoned,
     hand_over,
     renew_lease,
 )
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
+from conversations.terminals import log_ended
 
 logger = logging.getLogger(__name__)
 
 # How soon a generation starts whose wake-up was lost.
 POLL_S = 1.0
+REAP_S = 30.0
 
 
 class GenerationWorker:
@@ -40,6 +43,7 @@ class GenerationWorker:
         self._runs: dict[asyncio.Task[None], GenerationRun] = {}
         self._wake = asyncio.Event()
         self._is_draining = False
+        self._reap_at = 0.0
         self._board = QueueBoard(log, slots=concurrency)
 
     @property
@@ -54,10 +58,7 @@ class GenerationWorker:
         try:
             while not self._is_draining:
                 self._wake.clear()
-                try:
-                    await self._fill_slots()
-                except DatabaseError:
-                    logger.exception("Looking for work failed; trying again")
+                await self._look_for_work()
                 await self._sleep_until_woken()
         finally:
             heartbeat.cancel()
@@ -80,6 +81,23 @@ class GenerationWorker:
             await asyncio.wait(set(runs))
         for run in runs.values():
             await db_call(hand_over, run.claim)
+
+    async def _look_for_work(self) -> None:
+        try:
+            await self._fill_slots()
+            await self._reap()
+        except Exception:
+            # The worker outlives whatever goes wrong; what it did not do is still in the database.
+            logger.exception("Looking for work failed; trying again")
+
+    async def _reap(self) -> None:
+        """End what no worker can finish, and tell its readers."""
+        now = asyncio.get_running_loop().time()
+        if now < self._reap_at:
+            return
+        self._reap_at = now + REAP_S
+        for ended in await db_call(fail_abandoned):
+            await log_ended(ended, self._log)
 
     async def _fill_slots(self) -> None:
         while len(self._runs) < self._concurrency and not self._is_draining:
@@ -130,6 +148,6 @@ class GenerationWorker:
             if not task.done():
                 logger.warning("Lost the lease of generation %s", run.claim.generation_id)
                 task.cancel()
-        except DatabaseError:
+        except DatabaseAway:
             # Nobody can claim it while the database is away; its late finish decides.
             logger.warning("The lease of generation %s was not renewed", run.claim.generation_id)

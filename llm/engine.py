@@ -1,7 +1,7 @@
 """One answer from whichever candidate can give it.
 
 Nothing is spliced: retries and fallbacks happen before the first text only. A failure after it
-raises StreamBroken, and the caller begins another attempt that its readers can tell apart.
+raises StreamBroken, and the caller decides what becomes of the text that was shown.
 """
 
 from __future__ import annotations

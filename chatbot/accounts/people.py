@@ -1,4 +1,4 @@
-"""People made and erased from outside the sign-up form."""
+"""People made outside the sign-up form."""
 
 from __future__ import annotations
 

@@ -222,7 +222,6 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BEAT_SCHEDULE = {
     "clear expired sessions": {"task": "accounts.clear_expired_sessions", "schedule": 3600.0},
-    "fail abandoned generations": {"task": "conversations.fail_abandoned", "schedule": 30.0},
 }
 
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+from tests.browser import find_browser
 
 PASSWORD = "a-long-and-quiet-password"
 # Two cores share this with other tests.
@@ -31,9 +33,9 @@ OpenPage = Callable[..., Awaitable[Page]]
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = find_browser()
     if chromium is None:
-        pytest.skip("no chromium is installed")
+        pytest.skip("there is no Chromium: install it, or set CHROMIUM to its path")
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
@@ -41,8 +43,8 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_page(browser: Browser, live_url: str) -> AsyncIterator[OpenPage]:
+@asynccontextmanager
+async def pages_of(browser: Browser, url: str) -> AsyncIterator[OpenPage]:
     """Open pages of people of their own; a page that logged an error fails the test."""
     contexts = []
     complaints: list[str] = []
@@ -52,7 +54,7 @@ async def open_page(browser: Browser, live_url: str) -> AsyncIterator[OpenPage]:
             complaints.append(message.text)
 
     async def open_page(**options: Any) -> Page:
-        context = await browser.new_context(base_url=live_url, locale="en-US", **options)
+        context = await browser.new_context(base_url=url, locale="en-US", **options)
         contexts.append(context)
         context.on("console", listen)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
@@ -63,6 +65,12 @@ async def open_page(browser: Browser, live_url: str) -> AsyncIterator[OpenPage]:
     for context in contexts:
         await context.close()
     assert complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, live_url: str) -> AsyncIterator[OpenPage]:
+    async with pages_of(browser, live_url) as open_page:
+        yield open_page
 
 
 async def sign_up(page: Page) -> Page:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import OpenPage, sign_up
+from tests.e2e.thread import answer, box, finished, send, text_of
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="session")]
@@ -22,27 +23,6 @@ ACCOUNT_PAGES = [
     "password/reset/",
     "logout/",
 ]
-
-
-def box(page: Page) -> Locator:
-    return page.get_by_label("Message", exact=True)
-
-
-def answer(page: Page) -> Locator:
-    return page.locator(".message-assistant").last
-
-
-def text_of(page: Page) -> Locator:
-    return answer(page).locator(".md")
-
-
-async def send(page: Page, text: str) -> None:
-    await box(page).fill(text)
-    await page.get_by_role("button", name="Send message").click()
-
-
-async def finished(page: Page) -> None:
-    await expect(answer(page)).to_have_attribute("aria-busy", "false")
 
 
 async def is_scrolled_sideways(page: Page) -> bool:
