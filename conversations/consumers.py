@@ -17,9 +17,16 @@ import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 
-from chatbot.accounts.auth import authenticate_socket
+from chatbot.accounts.auth import Suspended, authenticate_socket
 from chatbot.accounts.models import User
-from chatbot.core.errors import BadRequest, ChatError, Conflict
+from chatbot.core.errors import (
+    BadRequest,
+    ChatError,
+    Conflict,
+    Forbidden,
+    RateLimited,
+    Unauthenticated,
+)
 from chatbot.core.tasks import spawn
 from conversations.events import (
     Event,
@@ -39,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 # WebSocket close codes 4000 to 4999 are for applications (RFC 6455, section 7.4.2).
 CLOSE_UNAUTHENTICATED = 4401
+CLOSE_FORBIDDEN = 4403
 MAX_FOLLOWED = 16
 MAX_PENDING_FRAMES = 64
 
@@ -61,11 +69,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_PENDING_FRAMES)
         self._work: list[asyncio.Task[None]] = []
         try:
-            self.user = await authenticate_socket(self.scope["headers"], self.scope.get("session"))
-        except ChatError:
+            await self._authenticate()
+        except ChatError as exc:
             # Accepted first: a browser cannot read why a handshake was refused.
             await self.accept()
-            await self.close(CLOSE_UNAUTHENTICATED)
+            await self._turn_away(exc)
             return
         await self.channel_layer.group_add(group_of(self.user.pk), self.channel_name)
         await self.accept()
@@ -86,9 +94,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             self._frames.put_nowait(_parse_frame(text_data))
         except asyncio.QueueFull:
-            await self._send_error(TooManyStreams("Too many frames at once."), {})
+            await self._send_error(RateLimited("Too many frames at once."), {})
         except ChatError as exc:
             await self._send_error(exc, {})
+
+    async def _authenticate(self) -> None:
+        self.user = await authenticate_socket(
+            list(self.scope["headers"]), self.scope.get("session")
+        )
+
+    async def _turn_away(self, exc: ChatError) -> None:
+        forbidden = isinstance(exc, Forbidden)
+        await self.close(CLOSE_FORBIDDEN if forbidden else CLOSE_UNAUTHENTICATED)
 
     async def notice(self, message: dict[str, Any]) -> None:
         """Pass on what changed on another device (called by the channel layer)."""
@@ -109,9 +126,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
             try:
                 if not isinstance(kind, str) or kind not in doors:
                     raise InvalidFrame("The type of the frame is not one this service knows.")
+                if kind != "ping":
+                    await self._authenticate()
                 await doors[kind](frame)
             except ValidationError as exc:
                 await self._send_error(_invalid(exc), frame)
+            except (Unauthenticated, Suspended) as exc:
+                await self._send_error(exc, frame)
+                await self._turn_away(exc)
             except ChatError as exc:
                 await self._send_error(exc, frame)
             except Exception:
@@ -190,6 +212,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
+            try:
+                await self._authenticate()
+            except ChatError as exc:
+                await self._turn_away(exc)
+                return
             await self._send_frame({"type": "ping"})
 
     async def _send_frame(self, frame: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeGuard
 
 from django.contrib.auth import get_user
@@ -15,6 +15,7 @@ from chatbot.accounts.models import User
 from chatbot.accounts.tokens import find_user_by_token
 from chatbot.core.db import db_call
 from chatbot.core.errors import Forbidden, Unauthenticated
+from chatbot.core.origin import is_own_origin
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -27,6 +28,11 @@ class CsrfFailed(Forbidden):
 class Suspended(Forbidden):
     code = "suspended"
     sentence = "This account is suspended."
+
+
+class ForeignOrigin(Forbidden):
+    code = "foreign_origin"
+    sentence = "This page may not connect here."
 
 
 class _CsrfCheck(CsrfViewMiddleware):
@@ -80,7 +86,7 @@ async def authenticate(request: HttpRequest) -> User:
 
 
 def _authenticate_socket(
-    headers: Iterable[tuple[bytes, bytes]], session: SessionBase | None
+    headers: Sequence[tuple[bytes, bytes]], session: SessionBase | None
 ) -> User:
     for name, value in headers:
         if name == b"authorization":
@@ -89,13 +95,21 @@ def _authenticate_socket(
                 return admit(find_user_by_token(token))
     if session is None:
         raise Unauthenticated
+    if not is_own_origin(headers):
+        raise ForeignOrigin
     request = HttpRequest()
-    request.session = session
+    # Read anew each time: a session that was ended elsewhere is over here too.
+    # (Its class is asked for in this way because Channels wraps it in a lazy object.)
+    request.session = session.__class__(session.session_key)
     return admit(get_user(request))
 
 
 async def authenticate_socket(
-    headers: Iterable[tuple[bytes, bytes]], session: SessionBase | None
+    headers: Sequence[tuple[bytes, bytes]], session: SessionBase | None
 ) -> User:
-    """Return the person behind a WebSocket handshake. Raises Unauthenticated or Suspended."""
+    """Return the person behind a WebSocket, as they are now; ask again before acting for them.
+
+    A bearer token needs no Origin; a session cookie needs the site's own.
+    Raises Unauthenticated, Suspended or ForeignOrigin.
+    """
     return await db_call(_authenticate_socket, headers, session)

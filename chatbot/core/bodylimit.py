@@ -1,4 +1,10 @@
-"""ASGI middleware that refuses a request body beyond a bound, before it is kept anywhere."""
+"""ASGI middleware that refuses a request body beyond a bound.
+
+It bounds what the application sees, not what the server keeps before. Under uvicorn, which hands
+a body on as it comes, that is the same: Django keeps a body below FILE_UPLOAD_MAX_MEMORY_SIZE
+(2.5 MB) in memory, so none within the bound is written to disk. Daphne takes the whole body
+first; embedded mode bounds it there, in `chatbot.core.webrequest`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +21,8 @@ from asgiref.typing import (
 )
 
 from chatbot.core.errors import TooLarge
+
+REFUSAL_HEADERS = [(b"content-type", b"application/json"), (b"connection", b"close")]
 
 
 class BodyLimit:
@@ -62,14 +70,18 @@ def _announced_length(headers: Any) -> int:
     return 0
 
 
+def refusal_body() -> bytes:
+    """Return the error as every door of the API encodes it."""
+    return orjson.dumps({"error": TooLarge().body()})
+
+
 async def _refuse(send: ASGISendCallable) -> None:
-    body = orjson.dumps({"error": TooLarge().body()})
     await send(
         {
             "type": "http.response.start",
             "status": TooLarge.status,
-            "headers": [(b"content-type", b"application/json"), (b"connection", b"close")],
+            "headers": REFUSAL_HEADERS,
             "trailers": False,
         }
     )
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send({"type": "http.response.body", "body": refusal_body(), "more_body": False})

@@ -14,6 +14,7 @@ from django.utils.timezone import now
 
 from chatbot.accounts.auth import (
     CsrfFailed,
+    ForeignOrigin,
     Suspended,
     authenticate,
     authenticate_socket,
@@ -152,7 +153,23 @@ async def test_a_socket_enters_by_token_or_by_session(person: User) -> None:
     headers = [(b"host", b"testserver"), (b"authorization", f"Bearer {token}".encode())]
     assert await authenticate_socket(headers, None) == person
     session: Any = (await db_call(signed_in_request, person)).session
-    assert await authenticate_socket([], session) == person
+    own = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
+    assert await authenticate_socket(own, session) == person
+
+
+async def test_a_session_does_not_open_a_socket_for_a_foreign_page(person: User) -> None:
+    session: Any = (await db_call(signed_in_request, person)).session
+    for origin in ([], [(b"origin", b"http://testserver:3000")]):
+        with pytest.raises(ForeignOrigin):
+            await authenticate_socket([(b"host", b"testserver"), *origin], session)
+
+
+async def test_a_session_that_ended_opens_no_socket(person: User) -> None:
+    session: Any = (await db_call(signed_in_request, person)).session
+    await db_call(type(session)(session.session_key).delete)
+    own = [(b"host", b"testserver"), (b"origin", b"http://testserver")]
+    with pytest.raises(Unauthenticated):
+        await authenticate_socket(own, session)
 
 
 async def test_a_sockets_bad_token_is_refused_even_with_a_good_session(person: User) -> None:

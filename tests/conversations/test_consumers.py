@@ -10,11 +10,14 @@ from uuid import uuid4
 
 import pytest
 from channels.testing import WebsocketCommunicator
+from django.test import Client
+from django.utils import timezone
 
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.asgi import application
 from chatbot.core.db import db_call
+from conversations.models import Generation
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.factories import make_person
@@ -41,6 +44,12 @@ class Socket:
             frame: dict[str, Any] = json.loads(await self._communicator.receive_from(timeout=10))
             if not kinds or frame["type"] in kinds:
                 return frame
+
+    async def closed(self) -> int:
+        """Return the code that the server closed this socket with."""
+        output = await self._communicator.receive_output(timeout=10)
+        assert output["type"] == "websocket.close"
+        return int(output["code"])
 
     async def read_answer(self) -> list[dict[str, Any]]:
         frames: list[dict[str, Any]] = []
@@ -215,8 +224,39 @@ async def test_a_stranger_is_turned_away_with_a_code(db: None) -> None:
     await communicator.wait()
 
 
-async def test_a_foreign_page_cannot_open_a_socket(db: None) -> None:
-    headers = [(b"origin", b"http://evil.example"), (b"host", b"testserver")]
+async def test_a_foreign_page_cannot_open_a_socket(user: User) -> None:
+    client = Client()
+    await db_call(client.force_login, user)
+    cookie = client.cookies["sessionid"].value
+    headers = [
+        (b"origin", b"http://testserver:3000"),
+        (b"host", b"testserver"),
+        (b"cookie", f"sessionid={cookie}".encode()),
+    ]
     communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
-    connected, _ = await communicator.connect(timeout=10)
-    assert not connected
+    await communicator.connect(timeout=10)
+    assert await communicator.receive_output(timeout=10) == {
+        "type": "websocket.close",
+        "code": 4403,
+    }
+    await communicator.wait()
+
+
+async def test_a_suspended_person_sends_nothing_over_an_open_socket(
+    api: ApiClient, user: User, token: str, models: None
+) -> None:
+    conversation = await api.new_conversation()
+    async with open_socket(token) as socket:
+        await User.objects.filter(pk=user.pk).aupdate(suspended_at=timezone.now())
+        await socket.send(type="send", conversationId=conversation, content="Hi")
+        assert (await socket.receive("error"))["error"]["code"] == "suspended"
+        assert await socket.closed() == 4403
+    assert not await Generation.objects.aexists()
+
+
+async def test_a_token_that_was_taken_back_ends_its_socket(user: User, token: str) -> None:
+    async with open_socket(token) as socket:
+        await user.tokens.all().adelete()
+        await socket.send(type="resume", generationId=str(uuid4()))
+        assert (await socket.receive("error"))["error"]["code"] == "unauthenticated"
+        assert await socket.closed() == 4401

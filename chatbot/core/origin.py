@@ -1,0 +1,34 @@
+"""Which pages may open a WebSocket that a cookie signs in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import validate_host
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _authority(netloc: str, scheme: str) -> tuple[str, int | None]:
+    parts = urlsplit(f"//{netloc}")
+    return (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme)
+
+
+def is_own_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Say whether a handshake comes from a page of this site, or of a trusted origin.
+
+    Browsers send cookies to every port of a host, so host and port must both be the ones asked
+    for. The scheme is not compared: behind a proxy that ends TLS it is not known here.
+    """
+    found = {name: value.decode("latin-1") for name, value in headers}
+    origin, host = found.get(b"origin", ""), found.get(b"host", "")
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    try:
+        scheme, _, netloc = origin.partition("://")
+        asked, own = _authority(netloc, scheme), _authority(host, scheme)
+    except ValueError:
+        return False
+    return scheme in _PORTS and asked == own and validate_host(asked[0], settings.ALLOWED_HOSTS)
