@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
 from django.db.models import F
 
@@ -24,14 +23,15 @@ class NothingToRegenerate(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer goes: its own seq, and the question it follows."""
+    """Where an answer goes: its own seq, the question it follows, and that if it is new."""
 
     seq: int
     parent: int
+    question: Message | None = None
 
 
-def take_seqs(conversation: Conversation, count: int) -> int:
-    """Reserve `count` places in a conversation and return the first.
+def take_seqs(conversation: Conversation, count: int) -> tuple[int, int | None]:
+    """Reserve `count` places in a conversation; return the first, and the active leaf.
 
     The UPDATE also serialises whoever writes to this conversation until the transaction ends.
     Raises ConversationNotFound if it was deleted meanwhile.
@@ -39,7 +39,8 @@ def take_seqs(conversation: Conversation, count: int) -> int:
     rows = Conversation.objects.filter(pk=conversation.pk)
     if not rows.update(next_seq=F("next_seq") + count):
         raise ConversationNotFound
-    return rows.values_list("next_seq", flat=True).get() - count
+    next_seq, leaf = rows.values_list("next_seq", "active_leaf").get()
+    return next_seq - count, leaf
 
 
 def check_parent(conversation: Conversation, parent_seq: int | None) -> None:
@@ -62,7 +63,3 @@ def question_of(conversation: Conversation, seq: int) -> int:
     if message.parent_seq is None:
         raise NothingToRegenerate
     return message.parent_seq
-
-
-def read_leaf(conversation_id: UUID) -> int | None:
-    return Conversation.objects.values_list("active_leaf", flat=True).get(pk=conversation_id)

@@ -39,8 +39,8 @@ from conversations.events import (
     parse_cursor,
 )
 from conversations.notices import group_of
-from conversations.reading import HEARTBEAT_S, Reading, open_reading
-from conversations.turns import regenerate_answer, start_turn, stop_generation
+from conversations.reading import HEARTBEAT_S, Reading, open_reading, read_turn
+from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         turn = await start_turn(
             self.user, asked.conversation_id, request, idempotency_key=asked.client_id
         )
-        await self._accepted(turn.generation_id, turn.message_id, asked.client_id)
+        await self._accepted(turn, asked.client_id)
 
     async def _on_regenerate(self, frame: dict[str, Any]) -> None:
         asked = SocketRegenerate.model_validate(frame)
@@ -162,18 +162,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
             RegenerateRequest(model=asked.model),
             idempotency_key=asked.client_id,
         )
-        await self._accepted(turn.generation_id, turn.message_id, asked.client_id)
+        await self._accepted(turn, asked.client_id)
 
-    async def _accepted(self, generation_id: UUID, message_id: UUID, client_id: str | None) -> None:
+    async def _accepted(self, turn: StartedTurn, client_id: str | None) -> None:
         await self._send_frame(
             {
                 "type": "accepted",
-                "generationId": str(generation_id),
-                "messageId": str(message_id),
+                "generationId": str(turn.generation_id),
+                "messageId": str(turn.message_id),
                 "clientId": client_id,
             }
         )
-        self._follow(await open_reading(self.user, generation_id))
+        self._follow(await read_turn(self.user, turn))
 
     async def _on_resume(self, frame: dict[str, Any]) -> None:
         asked = SocketResume.model_validate(frame)

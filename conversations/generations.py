@@ -31,7 +31,7 @@ LEASE = timedelta(seconds=15)
 HEARTBEAT_S = 5.0
 # A generation that took this many workers with it is not given to another.
 MAX_ATTEMPTS = 8
-CLAIM_BATCH = 16
+CLAIM_SPARE = 16
 WAITING_TOLD = 200
 DURATION_SAMPLE = 20
 # What an answer is guessed to take before there were any.
@@ -93,15 +93,20 @@ def _held(claim: Claim) -> Q:
     )
 
 
-def claim_next(owner: str) -> Claim | None:
-    """Take the oldest generation that waits or whose lease has lapsed; None if there is none.
+def claim_waiting(owner: str, limit: int) -> list[Claim]:
+    """Take up to `limit` of the generations that wait or whose lease has lapsed, oldest first.
 
-    The attempt grows with each claim, which fences every earlier holder.
+    Fewer than `limit` means that there are no more. The attempt grows with each claim, which
+    fences every earlier holder.
     """
     free = Q(state=State.QUEUED) | Q(state=State.RUNNING, lease_until__lt=Now())
     waiting = Generation.objects.filter(free, attempt__lt=MAX_ATTEMPTS).order_by("created")
-    rows = waiting.values_list("pk", "conversation_id", "attempt")[:CLAIM_BATCH]
+    # A few more than wanted: other workers may be quicker with some.
+    rows = waiting.values_list("pk", "conversation_id", "attempt")[: limit + CLAIM_SPARE]
+    claims: list[Claim] = []
     for identity, conversation_id, attempt in rows:
+        if len(claims) == limit:
+            break
         claimed = Generation.objects.filter(free, pk=identity, attempt=attempt).update(
             state=State.RUNNING,
             attempt=attempt + 1,
@@ -109,8 +114,8 @@ def claim_next(owner: str) -> Claim | None:
             lease_until=Now() + LEASE,
         )
         if claimed:
-            return Claim(identity, conversation_id, attempt + 1, owner)
-    return None
+            claims.append(Claim(identity, conversation_id, attempt + 1, owner))
+    return claims
 
 
 def list_waiting() -> list[StreamKey]:

@@ -21,6 +21,7 @@ from conversations.events import START, Cursor, Event, merge_deltas
 from conversations.models import Generation
 from conversations.queries import find_generation, try_cipher
 from conversations.terminals import replay_ended
+from conversations.turns import StartedTurn
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,13 @@ class Reading:
         except DatabaseAway:
             logger.warning("The state of generation %s could not be read", self.generation_id)
             return None
+
+
+async def read_turn(user: User, turn: StartedTurn) -> Reading:
+    """Let the person who started a turn read its answer from the start."""
+    if not turn.is_new:
+        return await open_reading(user, turn.generation_id)
+    return Reading(turn.generation_id, turn.key, START, is_over=False)
 
 
 async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -> Reading:

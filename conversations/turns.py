@@ -21,7 +21,7 @@ from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from chatbot.core.errors import GenerationActive, IdempotencyMismatch
-from conversations.branches import Place, check_parent, question_of, read_leaf, take_seqs
+from conversations.branches import Place, check_parent, question_of, take_seqs
 from conversations.context import count_turn
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
@@ -45,14 +45,13 @@ TITLE_CHARS = 60
 class StartedTurn:
     """A generation that was accepted, now or by an earlier try with the same key."""
 
-    generation_id: UUID
-    conversation_id: UUID
+    key: StreamKey
     message_id: UUID
     is_new: bool
 
     @property
-    def key(self) -> StreamKey:
-        return StreamKey(self.conversation_id, self.generation_id)
+    def generation_id(self) -> UUID:
+        return self.key.generation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,15 @@ class _Ask:
     model: str | None
     idempotency_key: str
     digest: bytes
+    is_repeatable: bool
 
 
 def _ask(
     user: User, conversation_id: UUID, model: str | None, key: str | None, *asked: object
 ) -> _Ask:
     body = orjson.dumps([str(conversation_id), model, *asked])
-    return _Ask(user, conversation_id, model, key or str(uuid4()), digest_request(user.pk, body))
+    digest = digest_request(user.pk, body)
+    return _Ask(user, conversation_id, model, key or str(uuid4()), digest, key is not None)
 
 
 async def start_turn(
@@ -107,7 +108,8 @@ async def regenerate_answer(
     ask = _ask(user, conversation_id, request.model, idempotency_key, "regenerate", seq)
 
     def write(conversation: Conversation) -> Place:
-        return Place(take_seqs(conversation, 1), question_of(conversation, seq))
+        first, _ = take_seqs(conversation, 1)
+        return Place(first, question_of(conversation, seq))
 
     return await _start(ask, write)
 
@@ -118,17 +120,19 @@ async def _start(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTu
         await notify(
             ask.user.pk,
             "generation.started",
-            conversationId=str(turn.conversation_id),
+            conversationId=str(turn.key.conversation_id),
             generationId=str(turn.generation_id),
         )
     return turn
 
 
 def _commit_once(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTurn:
-    earlier = _find_earlier(ask)
+    earlier = _find_earlier(ask) if ask.is_repeatable else None
     if earlier is not None:
         return earlier
     conversation = find_conversation(ask.user.pk, ask.conversation_id)
+    # Known already; reading it again would be one more query.
+    conversation.user = ask.user
     _refuse_while_active(conversation)
     spec = get_registry().resolve(ask.model or conversation.model)
     count_send(ask.user)
@@ -152,7 +156,8 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
         return None
     if bytes(earlier.request_digest) != ask.digest:
         raise IdempotencyMismatch
-    return StartedTurn(earlier.pk, earlier.conversation_id, earlier.answer_id, is_new=False)
+    key = StreamKey(earlier.conversation_id, earlier.pk)
+    return StartedTurn(key, earlier.answer_id, is_new=False)
 
 
 def _refuse_while_active(conversation: Conversation) -> None:
@@ -168,17 +173,19 @@ def _commit(
     write: Callable[[Conversation], Place],
 ) -> StartedTurn:
     place = write(conversation)
-    # The newest message is counted with the rest: it is already written.
-    system = system_text(conversation, open_cipher(conversation))
-    tokens = count_prompt(conversation, place.parent, system, spec) + spec.answer_tokens
-    month = reserve_tokens(ask.user, tokens, now=timezone.now())
-    answer = Message.objects.create(
+    answer = Message(
         conversation=conversation,
         seq=place.seq,
         parent_seq=place.parent,
         role=Role.ASSISTANT,
         status=Status.PENDING,
     )
+    Message.objects.bulk_create([place.question, answer] if place.question else [answer])
+    # The newest message is counted with the rest: it is already written.
+    cipher = open_cipher(conversation)
+    system = system_text(conversation, cipher)
+    tokens = count_prompt(conversation, place.parent, system, spec) + spec.answer_tokens
+    month = reserve_tokens(ask.user, tokens, now=timezone.now())
     generation = Generation.objects.create(
         conversation=conversation,
         user=ask.user,
@@ -194,31 +201,31 @@ def _commit(
         active_leaf=answer.seq, updated=timezone.now()
     )
     announce_work()
-    return StartedTurn(generation.pk, conversation.pk, answer.id, is_new=True)
+    key = StreamKey(conversation.pk, generation.pk, cipher)
+    return StartedTurn(key, answer.id, is_new=True)
 
 
 def _write_message(conversation: Conversation, request: SendRequest) -> Place:
     cipher = open_cipher(conversation)
-    tokens = count_turn(request.content)
-    seq = take_seqs(conversation, 2)
+    seq, parent = take_seqs(conversation, 2)
     if "parent_seq" in request.model_fields_set:
         parent = request.parent_seq
         check_parent(conversation, parent)
-    else:
-        parent = read_leaf(conversation.pk)
-    Message.objects.create(
+    question = Message(
         conversation=conversation,
         seq=seq,
         parent_seq=parent,
         role=Role.USER,
         status=Status.COMPLETE,
         content_sealed=seal_message(cipher, conversation.pk, seq, request.content),
-        token_count=tokens,
+        token_count=count_turn(request.content),
     )
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
-        Conversation.objects.filter(pk=conversation.pk).update(title_sealed=title)
-    return Place(seq + 1, seq)
+        # Unless somebody has named it meanwhile.
+        untitled = Conversation.objects.filter(pk=conversation.pk, title_sealed__isnull=True)
+        untitled.update(title_sealed=title)
+    return Place(seq + 1, seq, question)
 
 
 def _title_from(content: str) -> str:

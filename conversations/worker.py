@@ -16,8 +16,9 @@ from conversations.dispatch import Bell, hang_bell, remove_bell
 from conversations.eventlog import EventLog, Fenced
 from conversations.generations import (
     HEARTBEAT_S,
+    Claim,
     LeaseLost,
-    claim_next,
+    claim_waiting,
     fail_abandoned,
     hand_over,
     renew_lease,
@@ -100,16 +101,18 @@ class GenerationWorker:
             await log_ended(ended, self._log)
 
     async def _fill_slots(self) -> None:
-        while len(self._runs) < self._concurrency and not self._is_draining:
-            claim = await db_call(claim_next, self._owner)
-            if claim is None:
-                break
-            run = GenerationRun(claim, self._log)
-            task = spawn(self._guard(run), name=f"generation {claim.generation_id}")
-            self._runs[task] = run
-            RUNNING.inc()
-            task.add_done_callback(self._forget)
+        free = self._concurrency - len(self._runs)
+        if free and not self._is_draining:
+            for claim in await db_call(claim_waiting, self._owner, free):
+                self._run(claim)
         await self._board.post(is_full=len(self._runs) >= self._concurrency)
+
+    def _run(self, claim: Claim) -> None:
+        run = GenerationRun(claim, self._log)
+        task = spawn(self._guard(run), name=f"generation {claim.generation_id}")
+        self._runs[task] = run
+        RUNNING.inc()
+        task.add_done_callback(self._forget)
 
     async def _guard(self, run: GenerationRun) -> None:
         try:

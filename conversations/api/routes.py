@@ -38,7 +38,7 @@ from conversations.events import (
     parse_cursor,
 )
 from conversations.queries import LIST_LIMIT, list_conversations, read_conversation
-from conversations.reading import open_reading
+from conversations.reading import open_reading, read_turn
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
 from conversations.views import events_url
 
@@ -137,7 +137,7 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
             "eventsUrl": events_url(turn.generation_id),
         }
         return JsonResponse(reference, status=202)
-    return await stream_response(await open_reading(user, turn.generation_id))
+    return await stream_response(await read_turn(user, turn))
 
 
 @router.put(

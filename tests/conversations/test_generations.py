@@ -16,7 +16,7 @@ from conversations.generations import (
     Claim,
     LeaseLost,
     Outcome,
-    claim_next,
+    claim_waiting,
     fail_abandoned,
     finish_generation,
     hand_over,
@@ -57,6 +57,10 @@ def let_lease_lapse(generation: Generation) -> None:
     Generation.objects.filter(pk=generation.pk).update(lease_until=Now() - timedelta(seconds=1))
 
 
+def claim_next(owner: str) -> Claim | None:
+    return next(iter(claim_waiting(owner, 1)), None)
+
+
 def claimed(owner: str = "one") -> Claim:
     claim = claim_next(owner)
     assert claim is not None
@@ -85,6 +89,12 @@ def test_a_generation_goes_to_one_of_many_workers(user: User) -> None:
     while claim_next("last") is not None:
         pass
     assert not list_waiting()
+
+
+def test_as_many_are_claimed_as_are_wanted(user: User) -> None:
+    keys = [queue_generation(user).pk for _ in range(3)]
+    assert [claim.generation_id for claim in claim_waiting("one", 2)] == keys[:2]
+    assert [claim.generation_id for claim in claim_waiting("one", 2)] == keys[2:]
 
 
 def test_the_oldest_goes_first(user: User) -> None:
