@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -20,7 +20,7 @@ def _ask_database() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError:
+    except Error:
         return False
     return True
 
@@ -30,7 +30,7 @@ async def readyz(request: HttpRequest) -> HttpResponse:
     parts = {
         "database": await db_call(_ask_database),
         "worker": has_workers(),
-        "model": bool(get_registry().models()),
+        "model": get_registry().is_ready,
     }
     status = 200 if all(parts.values()) else 503
     return JsonResponse({"status": "ok" if status == 200 else "unready", **parts}, status=status)

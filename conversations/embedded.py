@@ -8,20 +8,22 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from pathlib import Path
 from typing import Any
 
+import daphne.server  # noqa: F401 - Installs the asyncio reactor: before any import of Twisted.
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server  # Installs the asyncio reactor: before any import of Twisted.
 from twisted.internet import reactor as _reactor
 
 from chatbot.celery import app as celery_app
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
+from chatbot.core.webrequest import BoundedServer
 from conversations.eventlog import get_event_log
 from conversations.generations import release_leases
 from conversations.periodic import run_schedule
@@ -42,7 +44,28 @@ OWNER = "embedded"
 
 
 class CannotServe(Exception):
-    """The server cannot start; the message is one line that says why."""
+    """The server cannot start, or not go on; the message is one line that says why."""
+
+
+def close_to_others(data_dir: Path, database: str | Path | None) -> None:
+    """Take the folder, the database's files and what will be made from other people's eyes.
+
+    What a looser version left behind is tightened, as far as it is ours.
+    """
+    os.umask(0o077)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    _restrict(data_dir, 0o700)
+    if database is not None:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                _restrict(Path(f"{database}{suffix}"), 0o600)
+
+
+def _restrict(path: Path, mode: int) -> None:
+    found = path.stat()
+    # A folder with the sticky bit, such as /tmp, is everybody's.
+    if found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX:
+        path.chmod(stat.S_IMODE(found.st_mode) & mode)
 
 
 @contextmanager
@@ -51,7 +74,6 @@ def sole_server(data_dir: Path) -> Iterator[None]:
 
     Raises CannotServe while another process holds it.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / "serve.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,13 +138,15 @@ class EmbeddedServer:
         self._worker: GenerationWorker | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
+        self._failure = ""
 
-    def run(self, application: ASGI3Application) -> None:
-        """Serve until SIGINT or SIGTERM. Raises CannotServe if the address was lost."""
+    def run(self, application: ASGI3Application, *, max_body_bytes: int) -> None:
+        """Serve until SIGINT or SIGTERM. Raises CannotServe if a part of it ends before."""
         endpoints = build_endpoint_description_strings(host=self._host, port=self._port)
-        server = Server(
+        server = BoundedServer(
             isolate(application),
             endpoints=endpoints,
+            max_body_bytes=max_body_bytes,
             signal_handlers=False,
             # Ours ends within the grace of a Ctrl-C; Daphne's default waits ten seconds.
             application_close_timeout=2,
@@ -133,16 +157,20 @@ class EmbeddedServer:
         server.run()
         if not server.listening_addresses:
             raise CannotServe(f"Cannot listen on {self._host}:{self._port}.")
+        if self._failure:
+            raise CannotServe(self._failure)
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
-        self._tasks.append(spawn(self._work(), name="embedded server"))
+        starting = spawn(self._work(), name="start of the embedded server")
+        starting.add_done_callback(self._end_if_failed)
+        self._tasks.append(starting)
 
     async def _work(self) -> None:
         await db_call(release_leases, OWNER)
-        self._tasks.append(spawn(run_schedule(celery_app), name="periodic tasks"))
+        self._keep(run_schedule(celery_app), name="runner of periodic tasks")
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()
@@ -151,8 +179,26 @@ class EmbeddedServer:
         self._worker = GenerationWorker(
             owner=OWNER, concurrency=self._concurrency, log=get_event_log()
         )
-        self._tasks.append(spawn(self._worker.run(), name="generation worker"))
+        self._keep(self._worker.run(), name="generation worker")
         self._say(f"Parley is ready at http://{self._host}:{self._port} (Ctrl-C ends it).")
+
+    def _keep(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run what serving needs: pages without it would look alive and answer nothing."""
+        task = spawn(work, name=name)
+        task.add_done_callback(self._end)
+        self._tasks.append(task)
+
+    def _end_if_failed(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._end(task)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if self._is_stopping:
+            return
+        exc = None if task.cancelled() else task.exception()
+        why = f" ({type(exc).__name__}, see the log)" if exc else ""
+        self._failure = f"Parley ended: the {task.get_name()} stopped{why}."
+        self._on_signal()
 
     async def _wait_for_model(self, local: LocalServer) -> None:
         try:

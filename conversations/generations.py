@@ -70,6 +70,7 @@ class Outcome:
     cost_micros: int = 0
     model: str = ""
     provider: str = ""
+    route_reason: str = ""
     first_token_ms: int | None = None
     stop_reason: str = ""
     error_code: str = ""
@@ -190,6 +191,7 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
         "lease_until": None,
         "model": outcome.model,
         "provider": outcome.provider,
+        "route_reason": outcome.route_reason,
         "input_tokens": outcome.usage.input_tokens,
         "cached_tokens": outcome.usage.cache_read_tokens,
         "output_tokens": outcome.usage.output_tokens,

@@ -31,6 +31,7 @@ from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
 from llm.pricing import cost_micros
+from llm.registry import AUTO
 from llm.tokens import estimate_tokens
 from llm.types import Finished, Prompt, TextDelta, Usage
 
@@ -52,6 +53,7 @@ class GenerationRun:
         self._spec: ModelSpec | None = None
         self._prompt: Prompt | None = None
         self._first_token_ms: int | None = None
+        self._route_reason = ""
         self._is_stopped = False
         self._scope: asyncio.Timeout | None = None
 
@@ -88,6 +90,8 @@ class GenerationRun:
         self._is_stopped = self._is_stopped or generation.stop_requested
         try:
             self._spec = get_registry().resolve(generation.requested_model)
+            is_auto = generation.requested_model == AUTO
+            self._route_reason = "default model" if is_auto else "chosen by name"
             await self._begin(generation)
             self._prompt = await db_call(load_prompt, generation, self._spec)
             finished = await self._stream(generation)
@@ -187,6 +191,7 @@ class GenerationRun:
             cost_micros=cost_micros(usage, spec) if spec else 0,
             model=spec.name if spec else "",
             provider=spec.provider if spec else "",
+            route_reason=self._route_reason,
             first_token_ms=self._first_token_ms,
             stop_reason=stop_reason,
             error_code=error.code if error else "",

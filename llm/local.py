@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -35,8 +36,16 @@ STABLE_S = 60.0
 # Each of: leave on your own, SIGTERM; then SIGKILL. Together under the three seconds of `stop`.
 LEAVE_TIMEOUT_S = 1.0
 STDERR_LINES = 20
+STDERR_LINE_BYTES = 1_000
+BLOCK_BYTES = 65_536
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-m", "llm.local_server")
+
+# What the child needs to find Python, its libraries and its temporary files. The rest stays
+# here: it holds keys, and the child parses what strangers wrote.
+PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
+PASSED_ON_PREFIXES = ("LC_", "PYTHON")
 
 
 class ServerDied(Exception):
@@ -46,8 +55,9 @@ class ServerDied(Exception):
 class LocalServer:
     """A supervised `llm.local_server`, seen as an endpoint whose address may change."""
 
-    def __init__(self, model: Path, *, threads: int = 0) -> None:
+    def __init__(self, model: Path, *, threads: int = 0, command: Sequence[str] = COMMAND) -> None:
         self._model = model
+        self._command = tuple(command)
         self._threads = threads
         self._api_key = secrets.token_urlsafe(32)
         self._base_url = ""
@@ -69,6 +79,10 @@ class LocalServer:
     @property
     def state(self) -> ServerState:
         return self._state
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
 
     @property
     def reason(self) -> str:
@@ -122,11 +136,10 @@ class LocalServer:
     async def _run_child(self) -> None:
         """Run one child until it fails, which raises ServerDied; leave none behind."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "llm.local_server", "--model", str(self._model)),
-            *("--port", "0", "--threads", str(self._threads)),
+            *self._command,
+            *("--model", str(self._model), "--port", "0", "--threads", str(self._threads)),
             cwd=ROOT,
-            env={**os.environ, API_KEY_VARIABLE: self._api_key},
+            env={**child_environment(os.environ), API_KEY_VARIABLE: self._api_key},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -134,8 +147,10 @@ class LocalServer:
         self._process = process
         tail: deque[str] = deque(maxlen=STDERR_LINES)
         reading = spawn(_keep_tail(process.stderr, tail), name="local model stderr")
+        address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        listening = spawn(_listen(process.stdout, address), name="local model stdout")
         try:
-            self._base_url = await _read_url(process)
+            self._base_url = await _read_url(address)
             self._enter("ready", "answering")
             log.info("local model server is ready, pid %d", process.pid)
             await self._watch(process)
@@ -148,6 +163,7 @@ class LocalServer:
             self._ready.clear()
             await _end(process)
             reading.cancel()
+            listening.cancel()
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Raise ServerDied when the child exits or stops answering."""
@@ -179,25 +195,62 @@ class LocalServer:
             self._ready.clear()
 
 
-async def _read_url(process: asyncio.subprocess.Process) -> str:
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what of this process's environment the child may see."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+    }
+
+
+async def _read_url(address: asyncio.Future[str]) -> str:
     """Return the address the child prints when it is ready. Raises ServerDied."""
-    assert process.stdout is not None
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            line = await process.stdout.readline()
+            return await address
     except TimeoutError as exc:
         raise ServerDied("did not load the model in time") from exc
+
+
+async def _listen(stream: asyncio.StreamReader | None, address: asyncio.Future[str]) -> None:
+    """Take the address from a child's first line; drop the rest, so that it never blocks."""
+    assert stream is not None
     try:
-        return str(json.loads(line)["url"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise ServerDied("ended while loading the model") from exc
+        line = await stream.readline()
+        url = str(json.loads(line)["url"]) if line else ""
+    except (ValueError, KeyError, TypeError):
+        _settle(address, ServerDied("said no address"))
+    else:
+        _settle(address, url or ServerDied("ended while loading the model"))
+    # A child whose pipe is full is never seen to be gone, either.
+    while await stream.read(BLOCK_BYTES):
+        pass
+
+
+def _settle(address: asyncio.Future[str], outcome: str | ServerDied) -> None:
+    if address.done():
+        return
+    if isinstance(outcome, str):
+        address.set_result(outcome)
+    else:
+        address.set_exception(outcome)
 
 
 async def _keep_tail(stream: asyncio.StreamReader | None, tail: deque[str]) -> None:
-    """Read a child's complaints, so that it never blocks on them; keep the last."""
+    """Read a child's complaints, so that it never blocks on them; keep the last lines' ends."""
     assert stream is not None
-    while line := await stream.readline():
-        tail.append(line.decode(errors="replace").rstrip())
+    unfinished = b""
+    while block := await stream.read(BLOCK_BYTES):
+        *lines, unfinished = (unfinished + block).split(b"\n")
+        unfinished = unfinished[-STDERR_LINE_BYTES:]
+        tail.extend(_readable(line) for line in lines)
+    if unfinished:
+        tail.append(_readable(unfinished))
+
+
+def _readable(line: bytes) -> str:
+    return line[-STDERR_LINE_BYTES:].decode(errors="replace").rstrip()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

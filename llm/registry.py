@@ -24,6 +24,9 @@ class LocalEndpoint(Protocol):
     def base_url(self) -> str: ...
     @property
     def api_key(self) -> str: ...
+    @property
+    def is_ready(self) -> bool:
+        """Whether the server answers now, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class StaticEndpoint:
 
     base_url: str
     api_key: str = field(default="", repr=False)
+
+    @property
+    def is_ready(self) -> bool:
+        # Nobody here watches it: a question that fails finds out.
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,12 @@ class Registry:
     def models(self) -> tuple[ModelSpec, ...]:
         """Return the models that can be chosen here, in the catalogue's order."""
         return tuple(spec for spec in self._catalog.models if self._is_available(spec))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model answers now: a hosted one with a key, or a local one that runs."""
+        local_is_ready = self._local is not None and self._local.is_ready
+        return any(local_is_ready or not spec.is_local for spec in self.models())
 
     @property
     def default(self) -> ModelSpec:

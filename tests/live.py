@@ -17,7 +17,8 @@ import httpx2
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 90.0
-STOP_TIMEOUT_S = 10.0
+# What docs/operations.md promises.
+STOP_TIMEOUT_S = 5.0
 
 
 def free_port() -> int:

@@ -14,7 +14,7 @@ from chatbot.accounts.limits import read_rate
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from conversations.api.routes import caller
+from conversations.api.routes import REFUSED, caller
 from conversations.api.schemas import Me, ModelItem, ModelList
 from conversations.events import ChangeMe
 from conversations.export import erase_person, export_person
@@ -24,7 +24,7 @@ from llm.conf import get_registry
 router = Router(tags=["account"], by_alias=True)
 
 
-@router.get("/models", response=ModelList)
+@router.get("/models", response={200: ModelList, **REFUSED})
 async def models(request: HttpRequest) -> Any:
     registry = get_registry()
     items = [
@@ -65,12 +65,12 @@ def _read_me(user: User) -> dict[str, Any]:
     }
 
 
-@router.get("/me", response=Me)
+@router.get("/me", response={200: Me, **REFUSED})
 async def show(request: HttpRequest) -> Any:
     return await db_call(_read_me, caller(request))
 
 
-@router.patch("/me", response=Me)
+@router.patch("/me", response={200: Me, **REFUSED})
 async def change(request: HttpRequest, body: ChangeMe) -> Any:
     user = caller(request)
     if body.custom_instructions is not None:
@@ -87,7 +87,7 @@ async def export(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-@router.delete("/me", response={204: None})
+@router.delete("/me", response={204: None, **REFUSED})
 async def erase(request: HttpRequest) -> Any:
     await erase_person(caller(request))
     return Status(204, None)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja import Query, Router, Status
+from ninja.responses import codes_4xx, codes_5xx
 from pydantic import StringConstraints
 
 from chatbot.accounts.models import User
@@ -16,6 +17,7 @@ from conversations.api.schemas import (
     ConversationDetail,
     ConversationList,
     ConversationPage,
+    ErrorBody,
     GenerationRef,
 )
 from conversations.api.sse import stream_response
@@ -48,6 +50,8 @@ Limit = Annotated[int, Query(ge=1, le=LIST_LIMIT)]
 SearchText = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
 PageCursor = Annotated[str, StringConstraints(max_length=200)]
 
+# Every call may be refused; see docs/api.md for the codes.
+REFUSED = {codes_4xx: ErrorBody, codes_5xx: ErrorBody}
 STREAM = {
     "responses": {
         200: {
@@ -71,12 +75,12 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
-@router.post("/conversations", response={201: ConversationDetail})
+@router.post("/conversations", response={201: ConversationDetail, **REFUSED})
 async def create(request: HttpRequest, body: CreateConversation) -> Any:
     return Status(201, await create_conversation(caller(request), body))
 
 
-@router.get("/conversations", response=ConversationList)
+@router.get("/conversations", response={200: ConversationList, **REFUSED})
 async def index(
     request: HttpRequest, cursor: PageCursor | None = None, limit: Limit = 30, q: SearchText = ""
 ) -> Any:
@@ -85,7 +89,7 @@ async def index(
     )
 
 
-@router.get("/conversations/{uuid:conversation_id}", response=ConversationPage)
+@router.get("/conversations/{uuid:conversation_id}", response={200: ConversationPage, **REFUSED})
 async def show(
     request: HttpRequest, conversation_id: UUID, before: Seq | None = None, limit: Limit = 50
 ) -> Any:
@@ -93,18 +97,24 @@ async def show(
     return await db_call(read_conversation, user.pk, conversation_id, before=before, limit=limit)
 
 
-@router.patch("/conversations/{uuid:conversation_id}", response=ConversationDetail)
+@router.patch(
+    "/conversations/{uuid:conversation_id}", response={200: ConversationDetail, **REFUSED}
+)
 async def change(request: HttpRequest, conversation_id: UUID, body: ChangeConversation) -> Any:
     return await change_conversation(caller(request), conversation_id, body)
 
 
-@router.delete("/conversations/{uuid:conversation_id}", response={204: None})
+@router.delete("/conversations/{uuid:conversation_id}", response={204: None, **REFUSED})
 async def delete(request: HttpRequest, conversation_id: UUID) -> Any:
     await delete_conversation(caller(request), conversation_id)
     return Status(204, None)
 
 
-@router.post("/conversations/{uuid:conversation_id}/messages", openapi_extra=STREAM)
+@router.post(
+    "/conversations/{uuid:conversation_id}/messages",
+    response={202: GenerationRef, **REFUSED},
+    openapi_extra=STREAM,
+)
 async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -> HttpResponseBase:
     user = caller(request)
     turn = await start_turn(user, conversation_id, body, idempotency_key=idempotency_key(request))
@@ -112,7 +122,9 @@ async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -
 
 
 @router.post(
-    "/conversations/{uuid:conversation_id}/messages/{int:seq}/regenerate", openapi_extra=STREAM
+    "/conversations/{uuid:conversation_id}/messages/{int:seq}/regenerate",
+    response={202: GenerationRef, **REFUSED},
+    openapi_extra=STREAM,
 )
 async def regenerate(
     request: HttpRequest, conversation_id: UUID, seq: int, body: RegenerateRequest | None = None
@@ -141,7 +153,8 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
 
 
 @router.put(
-    "/conversations/{uuid:conversation_id}/messages/{int:seq}/feedback", response={204: None}
+    "/conversations/{uuid:conversation_id}/messages/{int:seq}/feedback",
+    response={204: None, **REFUSED},
 )
 async def feedback(
     request: HttpRequest, conversation_id: UUID, seq: int, body: GiveFeedback
@@ -150,7 +163,11 @@ async def feedback(
     return Status(204, None)
 
 
-@router.get("/generations/{uuid:generation_id}/events", openapi_extra=STREAM)
+@router.get(
+    "/generations/{uuid:generation_id}/events",
+    response={204: None, **REFUSED},
+    openapi_extra=STREAM,
+)
 async def events(
     request: HttpRequest, generation_id: UUID, after: str | None = None
 ) -> HttpResponseBase:
@@ -158,6 +175,6 @@ async def events(
     return await stream_response(await open_reading(caller(request), generation_id, cursor))
 
 
-@router.post("/generations/{uuid:generation_id}/stop", response={202: GenerationRef})
+@router.post("/generations/{uuid:generation_id}/stop", response={202: GenerationRef, **REFUSED})
 async def stop(request: HttpRequest, generation_id: UUID) -> Any:
     return Status(202, await stop_generation(caller(request), generation_id))

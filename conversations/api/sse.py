@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import orjson
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from conversations.events import Event
@@ -39,8 +37,8 @@ async def stream_response(reading: Reading) -> HttpResponseBase:
     """
     if reading.is_over:
         return HttpResponse(status=204)
-    # The response would hold the request's database connection until its body ends.
-    await sync_to_async(connections.close_all)()
+    # A streaming response holds its request's database connection until the body ends. There is
+    # none here: the API reads and writes through `db_call`, which gives connections back.
     response = StreamingHttpResponse(_frames(reading), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"

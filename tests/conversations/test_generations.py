@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from chatbot.accounts.budgets import read_budget, reserve_tokens
+from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.models import User
 from conversations.generations import (
     MAX_ATTEMPTS,
@@ -26,31 +26,12 @@ from conversations.generations import (
     request_stop,
     take_new_attempt,
 )
-from conversations.models import Conversation, Generation, Message, Role, State, Status
+from conversations.models import Conversation, Generation, Message, State, Status
 from llm.types import Usage
-from tests.factories import make_conversation, make_person
+from tests.conversations.rows import queue_generation
+from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def queue_generation(user: User, **fields: object) -> Generation:
-    conversation = make_conversation(user, next_seq=3)
-    month = reserve_tokens(user, 1_000, now=timezone.now())
-    answer = Message.objects.create(
-        conversation=conversation, seq=2, role=Role.ASSISTANT, status=Status.PENDING
-    )
-    return Generation.objects.create(
-        conversation=conversation,
-        user=user,
-        answer_seq=2,
-        answer_id=answer.id,
-        idempotency_key=str(conversation.pk),
-        request_digest=b"",
-        requested_model="auto",
-        budget_month=month,
-        reserved_tokens=1_000,
-        **fields,
-    )
 
 
 def let_lease_lapse(generation: Generation) -> None:

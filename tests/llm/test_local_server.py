@@ -17,6 +17,7 @@ import pytest
 
 from llm.errors import ContextOverflow, ProviderAuthenticationFailed, StreamCut
 from llm.local import ROOT, LocalServer
+from llm.local_env import API_KEY_VARIABLE
 from llm.local_model import ModelUnavailable, ensure_model
 from llm.providers.anthropic import AnthropicProvider, Endpoint
 from llm.providers.base import Provider
@@ -212,6 +213,69 @@ async def test_a_file_that_is_no_model_is_reported_and_retried(tmp_path):
 async def test_a_missing_file_is_reported_at_once(tmp_path):
     with pytest.raises(ModelUnavailable, match="no model file"):
         await LocalServer(tmp_path / "none.gguf").start()
+
+
+# Children that misbehave at their first start and are well at the second.
+FIRST_START = """
+import json, os, pathlib, sys
+def say_address(url):
+    print(json.dumps({"url": url}), flush=True)
+    sys.stdin.read()
+mark = pathlib.Path(sys.argv[2] + ".started")
+if mark.exists():
+    say_address("http://second")
+mark.touch()
+"""
+MISBEHAVIOURS = {
+    "an endless line": "sys.stdout.write('x' * 1_000_000); sys.stdout.flush()",
+    "no address": "print('[1]', flush=True)",
+    "long complaints": "sys.stderr.write('x' * 1_000_000 + 'the end'); sys.exit(3)",
+    "chatter": "print('{\"url\": \"http://first\"}'); print('x\\n' * 500_000, flush=True)",
+}
+
+
+def supervise(folder: Path, code: str) -> LocalServer:
+    model = folder / "model.gguf"
+    model.touch()
+    return LocalServer(model, command=(sys.executable, "-c", code))
+
+
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS.values(), ids=MISBEHAVIOURS.keys())
+async def test_a_child_that_misbehaves_is_replaced(tmp_path, misbehaviour):
+    local = supervise(tmp_path, FIRST_START + misbehaviour)
+    assert not local.is_ready
+    await local.start()
+    async with asyncio.timeout(30):
+        while local.base_url != "http://second":  # noqa: ASYNC110 - observes another task's state
+            await asyncio.sleep(0.01)
+        await local.wait_ready(30)
+    assert local.is_ready
+    await local.stop()
+    assert not local.is_ready
+
+
+async def test_the_end_of_a_childs_complaints_is_told(tmp_path):
+    complain = "import sys; sys.stderr.write('x' * 1_000_000 + 'the\\nend'); sys.exit(3)"
+    local = supervise(tmp_path, complain)
+    await local.start()
+    with pytest.raises(ModelUnavailable, match=r"ended while loading.*x{900}the \| end") as caught:
+        await local.wait_ready(1)
+    assert len(str(caught.value)) < 5_000
+    await local.stop()
+
+
+async def test_the_child_sees_none_of_our_secrets(tmp_path, monkeypatch):
+    for name in ("ANTHROPIC_API_KEY", "SECRET_KEY", "KEYRING", "DATABASE_URL"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    tell = "import json, os, sys; print(json.dumps({'url': ' '.join(os.environ)}), flush=True)"
+    local = supervise(tmp_path, tell + "; sys.stdin.read()")
+    await local.start()
+    await local.wait_ready(30)
+    seen = set(local.base_url.split())
+    await local.stop()
+    assert {"PATH", "HOME", "LANG", API_KEY_VARIABLE} <= seen
+    assert not seen & {"ANTHROPIC_API_KEY", "SECRET_KEY", "KEYRING", "DATABASE_URL"}
 
 
 PARENT = """

@@ -1,0 +1,49 @@
+"""Messages and generations that tests start from, written without asking for an answer."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from chatbot.accounts.budgets import reserve_tokens
+from chatbot.accounts.models import User
+from conversations.models import Conversation, Generation, Message, Role, Status
+from conversations.sealing import open_cipher, seal_message
+from tests.factories import make_conversation
+
+
+def put_message(
+    conversation: Conversation, seq: int, text: str, *, parent: int | None = None, **fields: object
+) -> Message:
+    """Write a message and make it the leaf; odd places ask unless `fields` say otherwise."""
+    fields.setdefault("role", Role.USER if seq % 2 else Role.ASSISTANT)
+    fields.setdefault("status", Status.COMPLETE)
+    fields.setdefault("token_count", 20)
+    sealed = seal_message(open_cipher(conversation), conversation.pk, seq, text)
+    Conversation.objects.filter(pk=conversation.pk).update(active_leaf=seq, next_seq=seq + 1)
+    return Message.objects.create(
+        conversation=conversation, seq=seq, parent_seq=parent, content_sealed=sealed, **fields
+    )
+
+
+def put_generation(conversation: Conversation, answer: Message, **fields: object) -> Generation:
+    return Generation.objects.create(
+        conversation=conversation,
+        user=conversation.user,
+        answer_seq=answer.seq,
+        answer_id=answer.id,
+        idempotency_key=str(answer.id),
+        request_digest=b"",
+        requested_model="auto",
+        budget_month=reserve_tokens(conversation.user, 1_000, now=timezone.now()),
+        reserved_tokens=1_000,
+        **fields,
+    )
+
+
+def queue_generation(user: User, **fields: object) -> Generation:
+    """Queue an answer in a conversation of its own."""
+    conversation = make_conversation(user, next_seq=3)
+    answer = Message.objects.create(
+        conversation=conversation, seq=2, role=Role.ASSISTANT, status=Status.PENDING
+    )
+    return put_generation(conversation, answer, **fields)

@@ -1,0 +1,78 @@
+"""What a load balancer and a scraper ask."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import AsyncClient
+from pytest_django import Settings
+
+from conversations.dispatch import has_workers
+from conversations.worker import GenerationWorker
+from llm.conf import set_local_endpoint
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALL = {"database": True, "worker": True, "model": True}
+
+
+async def ready() -> tuple[int, Any]:
+    response = await AsyncClient().get("/readyz")
+    return response.status_code, response.json()
+
+
+@pytest.fixture
+async def at_work(worker: GenerationWorker) -> None:
+    async with asyncio.timeout(10):
+        while not has_workers():
+            await asyncio.sleep(0)
+
+
+async def test_a_process_that_turns_is_healthy_whatever_is_missing() -> None:
+    response = await AsyncClient().get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_it_is_ready_when_everything_an_answer_needs_is_there(at_work: None) -> None:
+    assert await ready() == (200, {"status": "ok", **ALL})
+
+
+async def test_without_a_worker_it_is_not_ready(models: None) -> None:
+    assert await ready() == (503, {"status": "unready", **ALL, "worker": False})
+
+
+async def test_without_a_model_it_is_not_ready(at_work: None, settings: Settings) -> None:
+    settings.LOCAL_MODEL_URL = ""
+    set_local_endpoint(None)
+    assert await ready() == (503, {"status": "unready", **ALL, "model": False})
+
+
+async def test_without_its_database_it_is_not_ready(
+    at_work: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseDatabaseWrapper, "cursor", refuse)
+        assert await ready() == (503, {"status": "unready", **ALL, "database": False})
+    assert (await ready())[0] == 200
+
+
+async def test_what_is_counted_can_be_scraped() -> None:
+    response = await AsyncClient().get("/metrics")
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/plain")
+    text = response.content.decode()
+    for name in (
+        "parley_unreadable_values_total",
+        "parley_generations_total",
+        "parley_first_token_seconds",
+        "parley_generations_running",
+        "parley_stream_readers",
+    ):
+        assert f"# TYPE {name.removesuffix('_total')}" in text

@@ -1,0 +1,141 @@
+"""What a model is shown of a conversation, and what it is never shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from pytest_django import Settings
+
+from chatbot.accounts.instructions import write_instructions
+from chatbot.accounts.models import User
+from conversations.models import Conversation, Generation, Message, Role, Status
+from conversations.prompts import ContentUnavailable, count_prompt, load_prompt, system_text
+from conversations.sealing import open_cipher, seal_column
+from llm.catalog import ModelSpec, load_catalog
+from tests.conversations.rows import put_generation, put_message
+from tests.factories import make_conversation
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def spec() -> ModelSpec:
+    return next(spec for spec in load_catalog().models if spec.is_local)
+
+
+def ask(conversation: Conversation, seq: int, text: str, parent: int | None) -> Generation:
+    """Write a question and queue its answer."""
+    put_message(conversation, seq, text, parent=parent, role=Role.USER)
+    answer = Message.objects.create(
+        conversation=conversation,
+        seq=seq + 1,
+        parent_seq=seq,
+        role=Role.ASSISTANT,
+        status=Status.PENDING,
+    )
+    return put_generation(conversation, answer)
+
+
+def said(generation: Generation, spec: ModelSpec) -> list[tuple[str, str]]:
+    return [(turn.role, turn.text) for turn in load_prompt(generation, spec).turns]
+
+
+def damage(**where: object) -> None:
+    Message.objects.filter(**where).update(content_sealed=b"\x01damaged")
+
+
+def test_the_service_the_conversation_and_the_person_speak_in_this_order(
+    user: User, settings: Settings
+) -> None:
+    settings.SYSTEM_PROMPT = "Of the service."
+    conversation = make_conversation(user)
+    cipher = open_cipher(conversation)
+    sealed = seal_column(cipher, conversation.pk, "system_prompt", "Of the conversation.")
+    conversation.system_prompt_sealed = sealed
+    write_instructions(user, "Of the person.")
+    user.refresh_from_db()
+    expected = "Of the service.\n\nOf the conversation.\n\nOf the person."
+    assert system_text(conversation, cipher) == expected
+
+
+def test_a_prompt_is_the_branch_that_leads_to_the_answer(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    put_message(conversation, 1, "first question")
+    put_message(conversation, 2, "first answer", parent=1)
+    put_message(conversation, 3, "a question since edited", parent=2)
+    put_message(conversation, 4, "its answer", parent=3)
+    generation = ask(conversation, 5, "the edited question", parent=2)
+    assert said(generation, spec) == [
+        ("user", "first question"),
+        ("assistant", "first answer"),
+        ("user", "the edited question"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_said"),
+    [(Status.COMPLETE, True), (Status.STOPPED, True), (Status.FAILED, False)],
+)
+def test_half_an_answer_is_said_only_where_the_reader_stopped_it(
+    user: User, spec: ModelSpec, status: Status, is_said: bool
+) -> None:
+    conversation = make_conversation(user)
+    put_message(conversation, 1, "a question")
+    put_message(conversation, 2, "half an", parent=1, status=status)
+    generation = ask(conversation, 3, "and?", parent=2)
+    assert (("assistant", "half an") in said(generation, spec)) is is_said
+
+
+def test_what_was_withdrawn_is_never_said_again(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    put_message(conversation, 1, "a question")
+    put_message(conversation, 2, "harm", parent=1, status=Status.HALTED)
+    generation = ask(conversation, 3, "and?", parent=2)
+    assert said(generation, spec) == [("user", "a question\n\nand?")]
+
+
+def test_an_older_message_that_does_not_open_is_left_out(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    put_message(conversation, 1, "readable")
+    put_message(conversation, 2, "damaged soon", parent=1)
+    generation = ask(conversation, 3, "and?", parent=2)
+    damage(conversation=conversation, seq=2)
+    assert said(generation, spec) == [("user", "readable\n\nand?")]
+
+
+def test_a_question_that_does_not_open_is_not_answered(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    generation = ask(conversation, 1, "damaged soon", parent=None)
+    damage(conversation=conversation, seq=1)
+    with pytest.raises(ContentUnavailable):
+        load_prompt(generation, spec)
+
+
+def test_a_system_prompt_that_does_not_open_is_not_left_out(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    generation = ask(conversation, 1, "Hi", parent=None)
+    generation.conversation.system_prompt_sealed = b"\x01damaged"
+    with pytest.raises(ContentUnavailable):
+        load_prompt(generation, spec)
+
+
+def test_a_prompt_takes_what_its_window_holds_newest_first(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    for seq in range(1, 9):
+        put_message(conversation, seq, f"message {seq}", parent=seq - 1 or None, token_count=100)
+    generation = ask(conversation, 9, "and?", parent=8)
+    narrow = replace(spec, context_window=500, answer_tokens=100)
+    texts = [text for _, text in said(generation, narrow)]
+    assert texts == ["message 7", "message 8", "and?"]
+
+
+def test_counting_opens_no_message_and_stays_within_the_window(user: User, spec: ModelSpec) -> None:
+    conversation = make_conversation(user)
+    for seq in range(1, 9):
+        put_message(conversation, seq, f"message {seq}", parent=seq - 1 or None, token_count=100)
+    damage(conversation=conversation)
+    whole = count_prompt(conversation, 8, "", spec)
+    assert 800 <= whole < 900
+    narrow = replace(spec, context_window=500, answer_tokens=100)
+    assert 300 <= count_prompt(conversation, 8, "", narrow) <= 400
