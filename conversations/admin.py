@@ -54,4 +54,4 @@ class GenerationAdmin(ReadOnlyAdmin):
     list_filter = ("state", "model", "error_code")
     search_fields = ("id", "user__email", "conversation__id")
     list_select_related = ("user",)
-    exclude = ("request_digest",)
+    exclude = ("request_digest", "idempotency_key")

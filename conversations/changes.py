@@ -13,6 +13,7 @@ from chatbot.core.errors import BadRequest
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
+from conversations.generations import abandon_generation
 from conversations.models import Conversation, Generation, Message, Role
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
@@ -116,6 +117,7 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
         generations = list(Generation.objects.filter(conversation=conversation))
         for generation in generations:
             if generation.is_active:
+                abandon_generation(generation)
                 announce_stop(generation.pk)
         conversation.delete()
         return [StreamKey(conversation_id, generation.pk) for generation in generations]

@@ -232,6 +232,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self._send_frame({"type": "error", **echo, "error": exc.body()})
 
 
+class NowhereConsumer(AsyncWebsocketConsumer):
+    """Refuses a WebSocket on an address that has none; the handshake is answered with 403."""
+
+    async def connect(self) -> None:
+        await self.close()
+
+
 def _parse_frame(text: str | None) -> dict[str, Any]:
     if text is None:
         raise InvalidFrame("Frames are text.")

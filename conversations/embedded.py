@@ -11,17 +11,17 @@ import socket
 import stat
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 import daphne.server  # noqa: F401 - Installs the asyncio reactor: before any import of Twisted.
-from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from asgiref.typing import ASGI3Application
 from daphne.endpoints import build_endpoint_description_strings
 from twisted.internet import reactor as _reactor
 
 from chatbot.celery import app as celery_app
 from chatbot.core.db import db_call
+from chatbot.core.isolation import isolate
 from chatbot.core.tasks import spawn
 from chatbot.core.webrequest import BoundedServer
 from conversations.eventlog import get_event_log
@@ -95,29 +95,6 @@ def check_address(host: str, port: int) -> None:
         raise CannotServe(
             f"Cannot listen on {host}:{port}: {reason}. Choose another with PORT or HOST."
         ) from exc
-
-
-def isolate(application: ASGI3Application) -> ASGI3Application:
-    """Return the application with a fresh context for each connection's task.
-
-    Daphne takes a keep-alive connection's next request inside the context that ended the last
-    one. What asgiref keeps there is over by then, and every sync call would fail.
-    """
-
-    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.create_task(_call(application, scope, receive, send), context=Context())
-
-    return run
-
-
-async def _call(
-    application: ASGI3Application,
-    scope: Scope,
-    receive: ASGIReceiveCallable,
-    send: ASGISendCallable,
-) -> None:
-    await application(scope, receive, send)
 
 
 class EmbeddedServer:

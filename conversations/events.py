@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from unicodedata import category
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -112,7 +113,8 @@ def _clean(text: str) -> str:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    # Format characters such as the zero-width space show nothing either.
+    if all(char.isspace() or category(char) == "Cf" for char in text):
         raise ValueError("there is nothing in it")
     return text
 
@@ -138,9 +140,7 @@ def is_client_key(text: str) -> bool:
 class Request(BaseModel):
     """What people send: camelCase, nothing unknown, types taken literally."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", strict=True, frozen=True, populate_by_name=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
 
 class SendRequest(Request):

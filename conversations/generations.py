@@ -280,3 +280,18 @@ def fail_abandoned() -> list[Ended]:
     )
     ended = [_end_unheld(generation, lapsed, outcome) for generation in abandoned]
     return [one for one in ended if one is not None]
+
+
+def abandon_generation(generation: Generation) -> None:
+    """Settle the budget of an active generation that is about to be deleted, unfinished.
+
+    What a running one used by now its row cannot say, so the worst case counts; one that was
+    still waiting used nothing. Call it in the transaction that deletes the row.
+    """
+    spent = 0 if generation.state == State.QUEUED else generation.reserved_tokens
+    settle_tokens(
+        generation.user_id,
+        month=generation.budget_month,
+        reserved=generation.reserved_tokens,
+        spent=spent,
+    )

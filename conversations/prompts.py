@@ -79,8 +79,11 @@ def _past_turns(
     conversation: Conversation, cipher: DataCipher, answer_seq: int
 ) -> Iterator[PastTurn]:
     branch = walk_branch(conversation.pk, answer_seq)
-    next(branch)  # The pending answer itself.
-    yield _past_turn(next(branch), cipher)
+    next(branch, None)  # The pending answer itself.
+    question = next(branch, None)
+    if question is None:
+        raise ContentUnavailable  # Deleted meanwhile.
+    yield _past_turn(question, cipher)
     for message in branch:
         if message.status not in _SPOKEN or not message.token_count:
             continue

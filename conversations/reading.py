@@ -125,9 +125,9 @@ async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -
         return generation, try_cipher(generation.conversation)
 
     generation, cipher = await db_call(find)
-    if after.attempt > generation.attempt:
-        raise InvalidCursor
     end = Cursor(generation.attempt, generation.last_seq)
+    if after.attempt > generation.attempt or (after > end and not generation.is_active):
+        raise InvalidCursor
     return Reading(
         generation_id=generation.pk,
         key=StreamKey(generation.conversation_id, generation.pk, cipher),

@@ -70,10 +70,10 @@ def report_unreadable(where: str, exc: CannotOpen) -> None:
     logger.error("A sealed value could not be opened: %s (%s)", where, exc)
 
 
-def digest_request(user_id: UUID, body: bytes) -> bytes:
-    """Return a keyed hash of a request, to tell a repeat from a different one.
+def digest_request(user_id: UUID, body: bytes) -> str:
+    """Return a keyed hash of a request, in hex, to tell a repeat from a different one.
 
     Keyed, because a plain hash of a short message could be guessed from a database dump.
     """
     hashed = salted_hmac("conversations.request", user_id.bytes + body, algorithm="sha256")
-    return hashed.digest()
+    return hashed.hexdigest()

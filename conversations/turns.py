@@ -62,7 +62,7 @@ class _Ask:
     conversation_id: UUID
     model: str | None
     idempotency_key: str
-    digest: bytes
+    digest: str
     is_repeatable: bool
 
 
@@ -154,7 +154,7 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
     earlier = Generation.objects.filter(user=ask.user, idempotency_key=ask.idempotency_key).first()
     if earlier is None:
         return None
-    if bytes(earlier.request_digest) != ask.digest:
+    if earlier.request_digest != ask.digest:
         raise IdempotencyMismatch
     key = StreamKey(earlier.conversation_id, earlier.pk)
     return StartedTurn(key, earlier.answer_id, is_new=False)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -61,8 +61,8 @@ class ServeProcess:
         if self._own_dir is not None:
             self._own_dir.cleanup()
 
-    def start(self) -> None:
-        """Start, and return once it is ready to answer. Raises RuntimeError with its log."""
+    def launch(self) -> None:
+        """Start, and return at once."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -72,18 +72,31 @@ class ServeProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def start(self) -> None:
+        """Start, and return once it is ready to answer. Raises RuntimeError with its log."""
+        self.launch()
+        self._wait(self._is_ready)
+
+    def wait_for(self, words: str) -> None:
+        """Return once its log says this. Raises RuntimeError with the log if it never does."""
+        self._wait(lambda: words in self.log.read_text())
+
+    def _wait(self, has_come: Callable[[], bool]) -> None:
+        assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                if httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if has_come():
+                return
             time.sleep(0.05)
         self.stop()
-        raise RuntimeError(f"serve did not start:\n{self.log.read_text()}")
+        raise RuntimeError(f"serve did not get there:\n{self.log.read_text()}")
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200
+        except httpx2.TransportError:
+            return False
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """End it with a signal and return its exit status; kills it when it does not go."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -19,7 +24,8 @@ import psutil
 import pytest
 
 from tests.fakes.provider_process import ScriptedProvider
-from tests.live import ROOT, ServeProcess
+from tests.live import ROOT, STOP_TIMEOUT_S, ServeProcess
+from tests.services import running_services
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -66,6 +72,7 @@ def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(tmp_path: P
             kept = client.get(f"/conversations/{conversation}").json()
             assert [message["content"] for message in kept["messages"]] == [question, text]
 
+        assert_nothing_failed(server)
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         raw = b"".join(path.read_bytes() for path in files if "static" not in path.parts)
         # The search itself works: what is not secret is found.
@@ -82,6 +89,89 @@ def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(tmp_path: P
             trust_env=False,
         )
         assert again.json()["messages"] == kept["messages"]
+
+
+def assert_nothing_failed(server: ServeProcess) -> None:
+    """Neither a probe that came too early nor anything else was logged as an error."""
+    log = server.log.read_text()
+    assert '"level": "error"' not in log
+    assert "Traceback" not in log
+
+
+@contextmanager
+def open_streams(client: httpx2.Client, contents: list[str]) -> Iterator[None]:
+    """Ask in a conversation each, and read on in threads; enter once text came from all."""
+    conversations = [
+        client.post("/conversations", json={}).json()["conversationId"] for _ in contents
+    ]
+    speaking = threading.Semaphore(0)
+
+    def read(conversation: str, content: str) -> None:
+        path = f"/conversations/{conversation}/messages"
+        with client.stream("POST", path, json={"content": content}) as response:
+            for line in response.iter_lines():
+                if line == "event: delta":
+                    speaking.release()
+
+    readers = [
+        threading.Thread(target=lambda pair=pair: suppress_cut(lambda: read(*pair)))  # type: ignore[misc]
+        for pair in zip(conversations, contents, strict=True)
+    ]
+    for reader in readers:
+        reader.start()
+    for _ in contents:
+        assert speaking.acquire(timeout=60)
+    yield
+    for reader in readers:
+        reader.join(30)
+        assert not reader.is_alive()
+
+
+@pytest.mark.model
+def test_ctrl_c_ends_answers_in_progress_in_time_and_a_restart_goes_on(tmp_path: Path) -> None:
+    with ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path) as server:
+        client = client_for(server, "ada@example.org")
+        assert server.process is not None
+        tree = psutil.Process(server.process.pid).children(recursive=True)
+        assert tree
+        story = "Write a very long story, of many chapters, about a lighthouse."
+        with open_streams(client, [story] * 3):
+            began = time.monotonic()
+            # Which raises when it takes longer than was promised.
+            assert server.stop() == 0
+            _, alive = psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S - (time.monotonic() - began))
+            assert not alive
+        assert_nothing_failed(server)
+        server.start()
+        assert client.get("/me").status_code == 200
+        client.close()
+
+
+def test_serves_on_postgresql_and_valkey(tmp_path: Path, provider: ScriptedProvider) -> None:
+    answers = 8
+    with running_services() as services:
+        environment = {
+            **services,
+            "LOCAL_MODEL_URL": provider.url,
+            "LOCAL_MODEL_API_KEY": "scripted",
+            "ANTHROPIC_API_KEY": "",
+            # Fewer threads than readers: a stream that kept a connection would show here.
+            "DATABASE_THREADS": "2",
+        }
+        with (
+            ServeProcess(environment, data_dir=tmp_path) as server,
+            client_for(server, "ada@example.org") as client,
+            ThreadPoolExecutor(answers) as pool,
+        ):
+            provider.script(*({"text": "The whole answer"} for _ in range(answers)))
+            for conversation, names, text in pool.map(partial(ask, client), ["Hi"] * answers):
+                assert names[-1] == "done"
+                assert text == "The whole answer"
+                kept = client.get(f"/conversations/{conversation}").json()["messages"]
+                assert [message["content"] for message in kept] == ["Hi", text]
+            assert server.stop() == 0
+            assert_nothing_failed(server)
+    assert not (tmp_path / "db.sqlite3").exists()
 
 
 @pytest.mark.model
@@ -117,11 +207,121 @@ def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     assert name in done.stderr.strip().splitlines()[-1]
 
 
-def run_serve(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def test_a_model_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    done = run_serve(tmp_path, PORT="0", LOCAL_MODEL_URL="", LOCAL_MODEL_FILE="/nonexistent.gguf")
+    assert done.returncode == 1
+    assert "/nonexistent.gguf" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+# A part that ends of a mistake nobody foresaw.
+BREAK = """
+import sys
+from django.core.management import execute_from_command_line
+import django
+django.setup()
+from conversations import embedded
+async def fail(*arguments):
+    raise RuntimeError
+def fail_at_once(*arguments):
+    raise RuntimeError
+{broken}
+execute_from_command_line(["manage.py", "serve"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        ("embedded.GenerationWorker.run = fail", "generation worker"),
+        ("embedded.release_leases = fail_at_once", "start of the embedded server"),
+        ("embedded.run_schedule = fail", "runner of periodic tasks"),
+    ],
+)
+def test_a_server_without_one_of_its_parts_ends(
+    tmp_path: Path, provider: ScriptedProvider, broken: str, named: str
+) -> None:
+    environment = {"PORT": "0", "LOCAL_MODEL_URL": provider.url}
+    done = run_serve(tmp_path, "-c", BREAK.format(broken=broken), **environment)
+    assert done.returncode == 1
+    assert f"the {named} stopped" in done.stderr.strip().splitlines()[-1]
+
+
+def test_ctrl_c_before_it_serves_is_one_line(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(tmp_path),
+        "PORT": "0",
+        "MODEL_CACHE_DIR": str(cache),
+        "LOCAL_MODEL_URL": "",
+    }
+    with (cache / ".lock").open("wb") as lock:
+        # Another process fetches the model, as it seems, and takes its time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline().startswith("Waiting for another process")
+            process.send_signal(signal.SIGINT)
+            complaints = process.stderr.read()
+    assert process.returncode == 130
+    assert complaints.strip().splitlines()[-1] == "Stopped before it served."
+    assert "Traceback" not in complaints
+
+
+def test_what_an_older_version_left_open_is_closed_to_others(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    folder = tmp_path / "data"
+    server = ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=folder)
+    folder.mkdir()
+    server.log.touch(0o644)
+    database = folder / "db.sqlite3"
+    sqlite3.connect(database).close()
+    database.chmod(0o644)
+    folder.chmod(0o755)
+    with server:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        made = [path for path in folder.rglob("*") if path != server.log]
+        assert {"db.sqlite3", "db.sqlite3-wal", "static"} <= {path.name for path in made}
+        assert [path for path in made if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.model
+def test_is_not_ready_while_the_model_is_away(tmp_path: Path) -> None:
+    junk = tmp_path / "junk.gguf"
+    junk.write_bytes(b"not a model")
+    environment = {"ANTHROPIC_API_KEY": "", "LOCAL_MODEL_URL": "", "LOCAL_MODEL_FILE": str(junk)}
+    server = ServeProcess(environment, data_dir=tmp_path)
+    server.launch()
+    try:
+        server.wait_for("ended while loading the model")
+        answer = httpx2.get(f"{server.url}/readyz", trust_env=False)
+        assert answer.status_code == 503
+        assert answer.json()["model"] is False
+        assert answer.json()["database"] is True
+    finally:
+        server.stop()
+
+
+def run_serve(
+    data_dir: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; `arguments` are Python's, instead of `manage.py serve`."""
+    own = {"DJANGO_SETTINGS_MODULE": "chatbot.settings.dev", "DATA_DIR": str(data_dir)}
     return subprocess.run(
-        [sys.executable, "manage.py", "serve"],
+        [sys.executable, *(arguments or ("manage.py", "serve"))],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(data_dir), **environment},
+        env={**os.environ, **own, **environment},
         capture_output=True,
         text=True,
         timeout=60,

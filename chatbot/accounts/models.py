@@ -41,7 +41,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     monthly_token_budget = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Tokens a month; empty means what the plan gives."
     )
-    wrapped_key = models.BinaryField(default=b"", editable=False)
+    wrapped_key = SealedField(default=b"", editable=False)
     custom_instructions_sealed = SealedField(null=True, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
     is_staff = models.BooleanField(default=False)

@@ -63,7 +63,10 @@ class DataCipher:
 
         Raises CannotOpen; never returns something else in place of what was sealed.
         """
-        value = bytes(sealed)
+        try:
+            value = bytes(sealed)
+        except TypeError as exc:  # SQLite keeps a value of any type in any column.
+            raise CannotOpen("The sealed value is not bytes.") from exc
         if value[:1] != VERSION:
             raise CannotOpen("The sealed value has an unknown version.")
         return _open(self.key, value[1:], bind(*place)).decode()

@@ -18,6 +18,7 @@ from conversations.api.routes import REFUSED, caller
 from conversations.api.schemas import Me, ModelItem, ModelList
 from conversations.events import ChangeMe
 from conversations.export import erase_person, export_person
+from conversations.prompts import ContentUnavailable
 from conversations.sealing import report_unreadable
 from llm.conf import get_registry
 
@@ -74,7 +75,11 @@ async def show(request: HttpRequest) -> Any:
 async def change(request: HttpRequest, body: ChangeMe) -> Any:
     user = caller(request)
     if body.custom_instructions is not None:
-        await db_call(write_instructions, user, body.custom_instructions.strip())
+        try:
+            await db_call(write_instructions, user, body.custom_instructions.strip())
+        except CannotOpen as exc:
+            report_unreadable(f"data key of {user.pk}", exc)
+            raise ContentUnavailable from exc
     return await db_call(_read_me, user)
 
 

@@ -15,7 +15,7 @@ class Conversation(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
     )
-    wrapped_key = models.BinaryField(editable=False)
+    wrapped_key = SealedField(editable=False)
     title_sealed = SealedField(null=True, editable=False)
     system_prompt_sealed = SealedField(null=True, editable=False)
     model = models.CharField(max_length=64, default="auto", help_text="auto, or a catalogue name")

@@ -45,7 +45,7 @@ class Generation(models.Model):
     lease_until = models.DateTimeField(null=True)
     stop_requested = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=200)
-    request_digest = models.BinaryField(max_length=32, help_text="keyed hash of the request")
+    request_digest = models.CharField(max_length=64, help_text="keyed hash of the request")
     requested_model = models.CharField(max_length=64)
     model = models.CharField(max_length=64, blank=True)
     provider = models.CharField(max_length=32, blank=True)

@@ -32,7 +32,7 @@ def put_generation(conversation: Conversation, answer: Message, **fields: object
         answer_seq=answer.seq,
         answer_id=answer.id,
         idempotency_key=str(answer.id),
-        request_digest=b"",
+        request_digest="",
         requested_model="auto",
         budget_month=reserve_tokens(conversation.user, 1_000, now=timezone.now()),
         reserved_tokens=1_000,

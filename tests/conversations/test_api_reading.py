@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
+from conversations import reading
 from conversations.eventlog import EventLog
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient, key_of
@@ -132,8 +133,15 @@ async def test_a_queued_answer_can_be_stopped(
 
 
 async def test_a_reader_of_a_deleted_conversation_comes_to_an_end(
-    api: ApiClient, worker: GenerationWorker, event_log: EventLog, provider: ScriptedProvider
+    api: ApiClient,
+    worker: GenerationWorker,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # It learns of the end when it next asks the database.
+    monkeypatch.setattr(reading, "IDLE_S", 0.05)
+    monkeypatch.setattr(reading, "CHECK_S", 0.1)
     provider.script({"chunks": ["one ", "two "], "hold_after": 1})
     conversation = await api.new_conversation()
     seen = []

@@ -40,7 +40,9 @@ async def kept(conversation_id: UUID) -> Conversation:
 
 
 async def test_texts_are_kept_sealed(user: User, models: None) -> None:
-    request = CreateConversation(title="  A private title ", system_prompt="A private prompt")
+    request = CreateConversation.model_validate(
+        {"title": "  A private title ", "systemPrompt": "A private prompt"}
+    )
     view = await create_conversation(user, request)
     assert (view["title"], view["systemPrompt"]) == ("A private title", "A private prompt")
     row = await kept(UUID(view["conversationId"]))
@@ -59,12 +61,16 @@ async def test_an_unknown_model_makes_no_conversation(user: User, models: None) 
 async def test_what_is_not_named_stays_and_what_is_empty_is_emptied(
     user: User, models: None
 ) -> None:
-    request = CreateConversation(title="Title", system_prompt="Prompt", model="smollm2-135m")
+    request = CreateConversation.model_validate(
+        {"title": "Title", "systemPrompt": "Prompt", "model": "smollm2-135m"}
+    )
     view = await create_conversation(user, request)
     identity = UUID(view["conversationId"])
     assert await change_conversation(user, identity, ChangeConversation()) == view
     changed = await change_conversation(
-        user, identity, ChangeConversation(system_prompt=" ", pinned=True, model="auto")
+        user,
+        identity,
+        ChangeConversation.model_validate({"systemPrompt": " ", "pinned": True, "model": "auto"}),
     )
     assert changed == view | {"systemPrompt": "", "pinned": True, "model": "auto"}
     assert (await kept(identity)).system_prompt_sealed is None

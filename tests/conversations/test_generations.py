@@ -189,7 +189,7 @@ def test_a_conversation_has_one_active_generation(user: User) -> None:
             answer_seq=4,
             answer_id=generation.pk,
             idempotency_key="another",
-            request_digest=b"",
+            request_digest="",
             requested_model="auto",
             budget_month=generation.budget_month,
         )

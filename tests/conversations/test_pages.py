@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 from django.test import Client
 
@@ -11,6 +9,7 @@ from chatbot.accounts.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+A_CONVERSATION = "/c/0198c0de-0000-7000-8000-000000000001/"
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -21,14 +20,14 @@ def visitor(user: User) -> Client:
     return client
 
 
-@pytest.mark.parametrize("path", ["/", f"/c/{uuid4()}/"])
+@pytest.mark.parametrize("path", ["/", A_CONVERSATION])
 def test_the_chat_is_for_those_who_signed_in(path: str) -> None:
     response = Client().get(path)
     assert response.status_code == 302
     assert response["Location"] == f"/accounts/login/?next={path}"
 
 
-@pytest.mark.parametrize("path", ["/", f"/c/{uuid4()}/"])
+@pytest.mark.parametrize("path", ["/", A_CONVERSATION])
 def test_the_shell_names_its_owner_and_no_cache_keeps_it(
     visitor: Client, user: User, path: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,13 +17,21 @@ from conversations.periodic import run_schedule
 EVERY_S = 0.001
 
 
-def app_with(**tasks: Callable[[], None]) -> Celery:
-    """Return an application that runs each of these as often as it can."""
+def app_with(**works: Callable[[], None]) -> Celery:
+    """Return an application that does each of these as often as it can."""
     app = Celery("test", set_as_current=False)
-    for name, task in tasks.items():
-        app.task(task, name=name)
-    app.conf.beat_schedule = {name: {"task": name, "schedule": EVERY_S} for name in tasks}
+    for name, work in works.items():
+        _register(app, name, work)
+    app.conf.beat_schedule = {name: {"task": name, "schedule": EVERY_S} for name in works}
     return app
+
+
+def _register(app: Celery, name: str, work: Callable[[], None]) -> None:
+    def task() -> None:
+        work()
+
+    # Not shared: the product's own application must not learn of it.
+    app.task(name=name, shared=False, lazy=False)(task)
 
 
 @contextmanager
@@ -50,21 +59,23 @@ class Counter:
 
 async def test_each_task_runs_again_and_again() -> None:
     first, second = Counter(), Counter()
-    with running(app_with(first=lambda: first(), second=lambda: second())):
+    with running(app_with(first=first, second=second)):
         await asyncio.wait_for(first.enough.wait(), 10)
         await asyncio.wait_for(second.enough.wait(), 10)
 
 
 async def test_a_task_that_fails_is_logged_and_neither_stops_nor_stops_others(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Celery sets Django's logging up again, which takes the handlers off the root.
+    monkeypatch.setattr(logging.getLogger("conversations.periodic"), "handlers", [caplog.handler])
     failing, sound = Counter(), Counter()
 
     def fail() -> None:
         failing()
         raise RuntimeError("broken")
 
-    with running(app_with(failing=fail, sound=lambda: sound())):
+    with running(app_with(failing=fail, sound=sound)):
         await asyncio.wait_for(failing.enough.wait(), 10)
         await asyncio.wait_for(sound.enough.wait(), 10)
     assert "The periodic task failing failed" in caplog.text

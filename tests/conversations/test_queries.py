@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -31,6 +31,7 @@ from tests.factories import make_conversation, make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+SOME_ID = UUID(int=7)
 # (seq, parent): the second question was edited, and its edit's second answer written again.
 EDITED = [(1, None), (2, 1), (3, 2), (4, 3), (5, 2), (6, 5), (7, 6), (8, 7), (9, 7)]
 SHOWN = [1, 2, 5, 6, 7, 9]
@@ -182,10 +183,10 @@ def encode(text: str) -> str:
         "nonsense",
         "ü",
         encode("now|then"),
-        encode(f"2026-01-01T00:00:00|{uuid4()}"),
+        encode(f"2026-01-01T00:00:00|{SOME_ID}"),
         encode("2026-01-01T00:00:00+00:00|not-an-id"),
-        encode(f"0001-01-01T00:00:00+23:59|{uuid4()}"),
-        encode(f"9999-12-31T23:59:59-23:59|{uuid4()}"),
+        encode(f"0001-01-01T00:00:00+23:59|{SOME_ID}"),
+        encode(f"9999-12-31T23:59:59-23:59|{SOME_ID}"),
     ],
 )
 def test_a_cursor_that_was_never_given_is_refused(user: User, cursor: str) -> None:

@@ -75,3 +75,12 @@ test("codeLanguage takes the first word", () => {
   assert.equal(codeLanguage("c++"), "c++");
   assert.equal(codeLanguage('"><script>'), "");
 });
+
+test("text nested too deeply for the parser shows as it is", () => {
+  const bombs = [">".repeat(2000) + " deep", "*".repeat(20000) + "a" + "*".repeat(20000), "[".repeat(20000)];
+  for (const bomb of bombs) {
+    const tokens = lexBlocks(bomb);
+    assert.equal(tokens.map((token) => token.raw).join(""), bomb);
+    for (const token of tokens) assert.equal(typeof blockHtml(token), "string");
+  }
+});

@@ -147,8 +147,10 @@ async def test_the_estimate_is_never_far_under_the_truth(server, text):
 
 async def test_a_killed_server_is_started_again(server):
     killed, old_url = server.pid, server.base_url
+    assert server.is_ready
     os.kill(killed, signal.SIGKILL)
     await gone(server, killed)
+    assert not server.is_ready
     await server.wait_ready(60)
     assert server.pid != killed
     provider = AnthropicProvider(Endpoint(server.base_url, server.api_key, is_local=True))
@@ -243,15 +245,12 @@ def supervise(folder: Path, code: str) -> LocalServer:
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS.values(), ids=MISBEHAVIOURS.keys())
 async def test_a_child_that_misbehaves_is_replaced(tmp_path, misbehaviour):
     local = supervise(tmp_path, FIRST_START + misbehaviour)
-    assert not local.is_ready
     await local.start()
     async with asyncio.timeout(30):
         while local.base_url != "http://second":  # noqa: ASYNC110 - observes another task's state
             await asyncio.sleep(0.01)
         await local.wait_ready(30)
-    assert local.is_ready
     await local.stop()
-    assert not local.is_ready
 
 
 async def test_the_end_of_a_childs_complaints_is_told(tmp_path):

@@ -41,11 +41,31 @@ const tokenizer = { html: () => undefined, tag: () => undefined };
 
 const marked = new Marked({ gfm: true, breaks: false, async: false, renderer, tokenizer });
 
-/** The top-level tokens of a text; their `raw` fields joined give the text as marked reads it. */
-export const lexBlocks = (text) => marked.lexer(text);
+const plainHtml = (text) => `<p class="plain">${escapeHtml(text)}</p>\n`;
+
+/**
+ * The top-level tokens of a text; their `raw` fields joined give the text as marked reads it.
+ * Text nested so deeply that the parser runs out of stack is one token that shows as it is.
+ */
+export function lexBlocks(text) {
+  try {
+    return marked.lexer(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return [{ type: "plain", raw: text }];
+  }
+}
 
 /** The HTML of one top-level token. */
-export const blockHtml = (token) => marked.parser([token]);
+export function blockHtml(token) {
+  if (token.type === "plain") return plainHtml(token.raw);
+  try {
+    return marked.parser([token]);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return plainHtml(token.raw);
+  }
+}
 
 /** The language named by a code block's info string, lower case, or "". */
 export const codeLanguage = (info) => (/^[\w+#.-]+/.exec(info ?? "")?.[0] ?? "").toLowerCase();
