@@ -62,14 +62,23 @@ def flag(name: str, default: bool) -> bool:
     return _parsed(name, lambda value: _FLAGS[value.lower()], default)
 
 
+def choice(name: str, default: str, *choices: str) -> str:
+    """Return one of the choices, in the spelling given here, whatever case it is set in."""
+    value = text(name, default)
+    for known in choices:
+        if known.lower() == value.lower():
+            return known
+    raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}.")
+
+
 def names(name: str, default: list[str]) -> list[str]:
     return [item.strip() for item in text(name, ",".join(default)).split(",") if item.strip()]
 
 
-def number(name: str, default: int, *, least: int = 0) -> int:
+def number(name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
     value = _parsed(name, int, default)
-    if value < least:
-        raise ImproperlyConfigured(f"{name} must be at least {least}, not {value}.")
+    if not least <= value <= most:
+        raise ImproperlyConfigured(f"{name} must be from {least} to {most}, not {value}.")
     return value
 
 

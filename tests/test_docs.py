@@ -16,7 +16,7 @@ from conversations.events import EventType
 from tests.live import ROOT
 
 DOCS = ROOT / "docs"
-ENV_READERS = {"text", "required", "flag", "names", "number", "seconds"}
+ENV_READERS = {"text", "required", "flag", "choice", "names", "number", "seconds"}
 # Read for others' sake: a standard of desktops, and Django's own.
 NOT_OURS = {"XDG_CACHE_HOME"}
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def read_or_create(path: Path, make: str | None = None) -> str:
+def read_or_create(path: Path, make: str | None = None, *, advice: str = "") -> str:
     """Return the secret kept in `path`, making it on first use with mode 0600.
 
     Two processes that start at once end with the same secret: the file is created exclusively
@@ -23,7 +23,7 @@ def read_or_create(path: Path, make: str | None = None) -> str:
             file.write(make or secrets.token_urlsafe(48))
         try:
             os.link(draft, path)
-            sys.stderr.write(f"Made {path} (mode 0600). Keep it: without it, data stays closed.\n")
+            sys.stderr.write(f"Made {path} (mode 0600). {advice}".rstrip() + "\n")
         except FileExistsError:
             pass  # Another process was first, and its secret is as good.
         finally:

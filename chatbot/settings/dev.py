@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from django.core.exceptions import ImproperlyConfigured
+
 from chatbot import env
 from chatbot.core.keyfiles import read_or_create
 from chatbot.core.keyring import new_keyring_text
@@ -11,8 +13,15 @@ from chatbot.settings.base import *  # noqa: F403
 from chatbot.settings.base import ALLOWED_HOSTS, DATA_DIR, HOST
 
 DEBUG = env.flag("DEBUG", False)
-SECRET_KEY = env.text("SECRET_KEY") or read_or_create(DATA_DIR / "secret.key")
-KEYRING = env.text("KEYRING") or read_or_create(DATA_DIR / "keyring.key", new_keyring_text())
+try:
+    SECRET_KEY = env.text("SECRET_KEY") or read_or_create(DATA_DIR / "secret.key")
+    KEYRING = env.text("KEYRING") or read_or_create(
+        DATA_DIR / "keyring.key",
+        new_keyring_text(),
+        advice="Back it up: without it nothing that was said can be read again.",
+    )
+except OSError as exc:
+    raise ImproperlyConfigured(f"DATA_DIR {DATA_DIR} cannot be used: {exc.strerror}.") from exc
 
 if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", HOST, socket.gethostname()]

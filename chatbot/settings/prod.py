@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatbot import env
 from chatbot.settings.base import *  # noqa: F403
-from chatbot.settings.base import database_settings
+from chatbot.settings.base import VERIFICATIONS, database_settings
 
 SECRET_KEY = env.required("SECRET_KEY")
 KEYRING = env.required("KEYRING")
@@ -18,4 +18,4 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
-ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "mandatory")
+ACCOUNT_EMAIL_VERIFICATION = env.choice("EMAIL_VERIFICATION", "mandatory", *VERIFICATIONS)
