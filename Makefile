@@ -12,6 +12,9 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 	KEYRING=check:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= \
 	DATABASE_URL=postgres://checked@localhost/checked
 
+# What answers depend on most. The rest is reported.
+COVERED := 'llm/*' conversations/turns.py conversations/generations.py
+
 .DEFAULT_GOAL := run
 .PHONY: run test gates unit services bench browser format
 
@@ -44,7 +47,12 @@ gates: .venv/dev
 
 # SQLite, in-process parts, the real local model, a real browser.
 unit: .venv/dev browser
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=
+	$(BIN)/coverage report
+	@for part in $(COVERED); do \
+		echo "Branches and lines of $$part: at least 95 %"; \
+		$(BIN)/coverage report --format=total --fail-under=95 --include="$$part" || exit 1; \
+	done
 
 # The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
 services: .venv/dev

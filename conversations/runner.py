@@ -146,7 +146,7 @@ class GenerationRun:
     async def _consume(self, generation: Generation) -> Finished:
         assert self._spec is not None
         assert self._prompt is not None
-        provider = get_registry().provider(self._spec)
+        provider = await get_registry().open_provider(self._spec)
         route = [Candidate(self._spec, provider)]
         async with aclosing(stream_completion(self._prompt, route=route)) as events:
             async for event in events:

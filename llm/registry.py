@@ -9,11 +9,14 @@ from typing import Protocol
 from chatbot.core.tasks import spawn
 from llm.catalog import Catalog, ModelSpec
 from llm.errors import ProviderUnavailable, UnknownModel
+from llm.local_model import ModelUnavailable
 from llm.providers.anthropic import AnthropicProvider, Endpoint
 from llm.providers.base import Provider, Timeouts
 from llm.providers.local import LocalProvider
 
 AUTO = "auto"
+# A local model that died is back in a second or two, on a busy machine in ten.
+RESTART_PATIENCE_S = 20.0
 ANTHROPIC_URL = "https://api.anthropic.com"
 
 
@@ -28,6 +31,9 @@ class LocalEndpoint(Protocol):
     def is_ready(self) -> bool:
         """Whether the server answers now, as far as is known."""
 
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Return once it answers. Raises ModelUnavailable when it does not in time."""
+
 
 @dataclass(frozen=True, slots=True)
 class StaticEndpoint:
@@ -40,6 +46,9 @@ class StaticEndpoint:
     def is_ready(self) -> bool:
         # Nobody here watches it: a question that fails finds out.
         return True
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +107,21 @@ class Registry:
             raise UnknownModel
         return spec
 
-    def provider(self, spec: ModelSpec) -> Provider:
+    async def open_provider(self, spec: ModelSpec) -> Provider:
         """Return the running loop's client for this model; do not keep it between answers.
+
+        A local server that is being restarted is waited for. Raises UnknownModel, or
+        ProviderUnavailable when it does not come back in time.
+        """
+        if spec.is_local and self._local is not None:
+            try:
+                await self._local.wait_ready(RESTART_PATIENCE_S)
+            except ModelUnavailable as exc:
+                raise ProviderUnavailable from exc
+        return self.provider(spec)
+
+    def provider(self, spec: ModelSpec) -> Provider:
+        """Return what `open_provider` returns, as things stand.
 
         Raises UnknownModel, or ProviderUnavailable while the local server has no address.
         """
