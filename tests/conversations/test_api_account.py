@@ -7,6 +7,7 @@ import json
 import pytest
 
 from chatbot.accounts.models import User
+from chatbot.core.db import db_call
 from conversations.models import Generation, Message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
@@ -22,7 +23,7 @@ async def test_me_tells_plan_rate_and_budget(api: ApiClient, worker: GenerationW
     after = (await api.call("get", "/me")).json()
     assert after["plan"] == "free"
     assert after["rateLimitRemaining"] == before["rateLimitRemaining"] - 1
-    generation = await Generation.objects.aget()
+    generation = await db_call(Generation.objects.get)
     spent = generation.input_tokens + generation.cached_tokens + generation.output_tokens
     assert after["budget"]["spent"] == spent > 0
     assert after["budget"]["reserved"] == 0
@@ -56,8 +57,8 @@ async def test_everything_of_mine_can_be_exported_and_erased(
 
     assert (await api.call("delete", "/me")).status_code == 204
     assert (await api.call("get", "/me")).status_code == 401
-    assert not await Message.objects.aexists()
-    assert not await User.objects.filter(pk=user.pk).aexists()
+    assert not await db_call(Message.objects.exists)
+    assert not await db_call(User.objects.filter(pk=user.pk).exists)
 
 
 async def test_the_documentation_is_there(api: ApiClient) -> None:

@@ -74,7 +74,7 @@ async def test_a_bad_body_is_a_400_and_loses_nothing(api: ApiClient, body: bytes
     response = await api.call("post", f"/conversations/{conversation}/messages", body)
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "invalid_request"
-    assert await Message.objects.acount() == 0
+    assert await db_call(Message.objects.count) == 0
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ async def test_a_message_beyond_the_window_is_refused_with_its_size(
 async def test_a_spent_budget_is_a_402_that_says_when_it_resets(
     api: ApiClient, user: User, models: None
 ) -> None:
-    await User.objects.filter(pk=user.pk).aupdate(monthly_token_budget=10)
+    await db_call(User.objects.filter(pk=user.pk).update, monthly_token_budget=10)
     conversation = await api.new_conversation()
     path = f"/conversations/{conversation}/messages"
     response = await api.call("post", path, {"content": "Hi"})
     assert response.status_code == 402
     assert response.json()["error"]["detail"]["resetsAt"]
-    assert await Message.objects.acount() == 0
+    assert await db_call(Message.objects.count) == 0
 
 
 async def test_too_many_sends_are_a_429_with_a_time(

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from chatbot.core.db import db_call
 from conversations.models import Message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
@@ -103,7 +104,7 @@ async def test_the_same_key_returns_the_same_answer(
     assert first[0].data["generationId"] == second[0].data["generationId"]
     assert text_of(first) == text_of(second)
     assert len(provider.requests()) == 1
-    assert await Message.objects.filter(conversation_id=conversation).acount() == 2
+    assert await db_call(Message.objects.filter(conversation_id=conversation).count) == 2
 
     path = f"/conversations/{conversation}/messages"
     other = await api.call("post", path, {"content": "Twice"}, **key)
@@ -135,7 +136,7 @@ async def test_regenerating_keeps_the_old_answer_as_a_branch(
     assert text_of(frames) == "second"
     shown = (await api.read(conversation))["messages"]
     assert [message["content"] for message in shown] == ["Try", "second"]
-    assert await Message.objects.filter(conversation_id=conversation).acount() == 3
+    assert await db_call(Message.objects.filter(conversation_id=conversation).count) == 3
 
 
 async def test_an_edit_starts_a_branch_from_an_earlier_answer(

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def kept(conversation_id: UUID) -> Conversation:
-    return await Conversation.objects.aget(pk=conversation_id)
+    return await db_call(lambda: Conversation.objects.get(pk=conversation_id))
 
 
 async def test_texts_are_kept_sealed(user: User, models: None) -> None:
@@ -55,7 +55,7 @@ async def test_an_unknown_model_makes_no_conversation(user: User, models: None) 
     with pytest.raises(ChatError) as refused:
         await create_conversation(user, CreateConversation(model="no-such-model"))
     assert refused.value.code == "unknown_model"
-    assert not await Conversation.objects.aexists()
+    assert not await db_call(Conversation.objects.exists)
 
 
 async def test_what_is_not_named_stays_and_what_is_empty_is_emptied(
@@ -98,7 +98,7 @@ async def test_a_conversation_that_does_not_open_is_not_written_over(
         await give_feedback(user, conversation.pk, 2, GiveFeedback(rating="up"))
     row = await kept(conversation.pk)
     assert row.title_sealed == conversation.title_sealed
-    assert (await Message.objects.aget()).feedback == ""
+    assert (await db_call(Message.objects.get)).feedback == ""
 
 
 async def test_deleting_stops_what_is_written_and_forgets_what_was_logged(
@@ -117,7 +117,7 @@ async def test_deleting_stops_what_is_written_and_forgets_what_was_logged(
         remove_bell(bell)
     assert not await event_log.exists(key)
     for model in (Conversation, Message, Generation):
-        assert not await model.objects.aexists()
+        assert not await db_call(model.objects.exists)
 
 
 async def test_feedback_is_kept_sealed_and_goes_with_its_rating(user: User) -> None:
@@ -125,11 +125,11 @@ async def test_feedback_is_kept_sealed_and_goes_with_its_rating(user: User) -> N
     await db_call(lambda: put_message(conversation, 2, "An answer"))
     request = GiveFeedback(rating="down", comment="A private remark")
     await give_feedback(user, conversation.pk, 2, request)
-    message = await Message.objects.aget()
+    message = await db_call(Message.objects.get)
     assert message.feedback == "down"
     assert b"private" not in (message.feedback_comment_sealed or b"")
     await give_feedback(user, conversation.pk, 2, GiveFeedback(rating=None))
-    message = await Message.objects.aget()
+    message = await db_call(Message.objects.get)
     assert (message.feedback, message.feedback_comment_sealed) == ("", None)
 
 

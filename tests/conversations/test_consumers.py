@@ -247,11 +247,11 @@ async def test_a_suspended_person_sends_nothing_over_an_open_socket(
 ) -> None:
     conversation = await api.new_conversation()
     async with open_socket(token) as socket:
-        await User.objects.filter(pk=user.pk).aupdate(suspended_at=timezone.now())
+        await db_call(User.objects.filter(pk=user.pk).update, suspended_at=timezone.now())
         await socket.send(type="send", conversationId=conversation, content="Hi")
         assert (await socket.receive("error"))["error"]["code"] == "suspended"
         assert await socket.closed() == 4403
-    assert not await Generation.objects.aexists()
+    assert not await db_call(Generation.objects.exists)
 
 
 async def test_a_token_that_was_taken_back_ends_its_socket(user: User, token: str) -> None:

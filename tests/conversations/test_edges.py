@@ -110,7 +110,7 @@ async def test_a_key_lost_while_an_answer_waits_ends_it_as_failed(
     events = f"/generations/{reference['generationId']}/events"
     frames = [frame async for frame in api.stream("get", events)]
     assert frames[-1].data["error"]["code"] == "content_unavailable"
-    assert (await Generation.objects.aget()).state == State.FAILED
+    assert (await db_call(Generation.objects.get)).state == State.FAILED
     assert (await db_call(read_budget, user, now=timezone.now())).reserved == 0
     await worker.drain(grace_s=1)
     await task

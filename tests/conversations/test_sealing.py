@@ -95,4 +95,4 @@ async def test_a_conversation_without_its_key_takes_no_message(
     response = await api.call("post", path, {"content": "Hi"})
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "content_unavailable"
-    assert await Message.objects.acount() == 0
+    assert await db_call(Message.objects.count) == 0

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def state_of(generation_id: str) -> str:
-    return (await Generation.objects.aget(pk=generation_id)).state
+    return (await db_call(Generation.objects.get, pk=generation_id)).state
 
 
 async def follow_until(log: EventLog, reference: dict[str, str], kind: EventType) -> None:
-    generation = await Generation.objects.aget(pk=reference["generationId"])
+    generation = await db_call(Generation.objects.get, pk=reference["generationId"])
     key = StreamKey(generation.conversation_id, generation.pk)
     async for batch in log.follow(key, START, idle_s=5):
         if any(event.type is kind for event in batch):
@@ -56,9 +56,9 @@ async def test_draining_hands_over_what_does_not_finish(
     await follow_until(event_log, reference, EventType.DONE)
     await second.drain(grace_s=1)
     await task
-    answer = await Message.objects.aget(role="assistant")
+    answer = await db_call(Message.objects.get, role="assistant")
     assert answer.status == Status.COMPLETE
-    assert (await Generation.objects.aget()).attempt == 2
+    assert (await db_call(Generation.objects.get)).attempt == 2
 
 
 async def test_draining_lets_running_answers_finish(
@@ -123,4 +123,4 @@ async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
     await fresh_task
     answer = (await api.read(conversation))["messages"][1]
     assert answer["content"] == "fresh words"
-    assert (await rows.aget()).attempt == 2
+    assert (await db_call(rows.get)).attempt == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -168,6 +169,28 @@ async def test_a_refused_message_stays_in_the_box(page: Page, provider: Scripted
     await page.get_by_role("button", name="Send message").click()
     await finished(page)
     await expect(text_of(page)).to_have_text(STORY)
+    await expect(box(page)).to_have_value("")
+
+
+async def test_what_is_sent_while_the_conversation_loads_is_sent_once_it_is_here(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY)
+    await send(page, "First")
+    await finished(page)
+    opened = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await opened.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/conversations/*?limit=*", hold)
+    await page.reload()
+    await send(page, "Second")
+    await expect(box(page)).to_have_value("Second")
+    opened.set()
+    await expect(page.locator(".message")).to_have_count(4)
+    await finished(page)
     await expect(box(page)).to_have_value("")
 
 

@@ -16,6 +16,7 @@ export function createComposer(form, { store, drafts, onSend, onStop, onInput })
   const stop = form.querySelector("[data-stop]");
   const counter = form.querySelector("[data-counter]");
   let shownFor = null;
+  let sendWhenLoaded = false;
 
   const fitByHand = !CSS.supports("field-sizing", "content");
 
@@ -55,7 +56,9 @@ export function createComposer(form, { store, drafts, onSend, onStop, onInput })
   function submit() {
     const text = area.value.trim();
     const { live, loading } = store.get();
-    if (!text || live || loading === "loading" || countCharacters(text) > MAX_CHARACTERS) return;
+    // Asked for while the conversation is still being fetched: it is sent as soon as that is here.
+    sendWhenLoaded = loading === "loading";
+    if (!text || live || sendWhenLoaded || countCharacters(text) > MAX_CHARACTERS) return;
     setText("");
     onSend(text);
   }
@@ -78,7 +81,11 @@ export function createComposer(form, { store, drafts, onSend, onStop, onInput })
   });
 
   store.watch(["live"], refresh);
+  store.watch(["loading"], ({ loading }) => {
+    if (sendWhenLoaded && loading === "ready") submit();
+  });
   store.watch(["conversationId"], ({ conversationId }) => {
+    sendWhenLoaded = false;
     const moved = shownFor === "" && drafts.read(conversationId).sent;
     shownFor = conversationId;
     // A new chat that just got its id keeps what is being typed.
