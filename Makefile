@@ -56,7 +56,8 @@ unit: .venv/dev browser
 
 # The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
 services: .venv/dev
-	$(BIN)/python -m tests.services $(BIN)/pytest tests/core tests/accounts tests/conversations
+	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
+	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db tests/core tests/accounts tests/conversations
 
 browser: .venv/dev
 	@$(BIN)/python -m tests.browser

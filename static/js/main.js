@@ -150,8 +150,9 @@ createSidebar(
         const sure = await ask({ title: "Delete this conversation?", danger: true, confirm: "Delete",
           text: `“${item.title || "New chat"}” and all its messages will be gone for good.` });
         if (sure === null) return;
+        if (!(await conversations.remove(item.conversationId))) return;
+        toast("Conversation deleted");
         if (store.get().conversationId === item.conversationId) go("");
-        if (await conversations.remove(item.conversationId)) toast("Conversation deleted");
       },
     },
   },

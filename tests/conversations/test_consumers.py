@@ -256,7 +256,7 @@ async def test_a_suspended_person_sends_nothing_over_an_open_socket(
 
 async def test_a_token_that_was_taken_back_ends_its_socket(user: User, token: str) -> None:
     async with open_socket(token) as socket:
-        await user.tokens.all().adelete()
+        await db_call(user.tokens.all().delete)
         await socket.send(type="resume", generationId=str(uuid4()))
         assert (await socket.receive("error"))["error"]["code"] == "unauthenticated"
         assert await socket.closed() == 4401
