@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import secrets
 from contextlib import aclosing
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from chatbot.core.crypto import DataCipher
 from conversations.eventlog import EventLog, StreamKey
 from conversations.events import START, Cursor, Event, EventType
+from conversations.models import Generation
+from conversations.sealing import open_cipher
 
 
 def new_key() -> StreamKey:
     """Return the name of a log that is nobody else's, with a key to it."""
     return StreamKey(uuid4(), uuid4(), DataCipher(secrets.token_bytes(32)))
+
+
+def key_of(generation: Generation) -> StreamKey:
+    """Return the name of a generation's log, with its conversation's key."""
+    cipher = open_cipher(generation.conversation)
+    return StreamKey(generation.conversation_id, generation.pk, cipher)
+
+
+def find_key(generation_id: str | UUID) -> StreamKey:
+    return key_of(Generation.objects.select_related("conversation").get(pk=generation_id))
 
 
 def event(attempt: int, seq: int, kind: EventType = EventType.DELTA) -> Event:

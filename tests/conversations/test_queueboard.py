@@ -8,13 +8,13 @@ import pytest
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
-from conversations.eventlog import StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event, EventType
 from conversations.generations import FIRST_GUESS_MS, claim_waiting
 from conversations.models import Generation
 from conversations.queueboard import QueueBoard
 from conversations.workers import WorkerLoad, report_worker
+from tests.conversations.logs import key_of
 from tests.conversations.rows import queue_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,10 +27,6 @@ async def told(log: MemoryEventLog, generation: Generation) -> list[tuple[str, A
         return []
     batch = await anext(log.follow(key, START, idle_s=1))
     return [(str(event.cursor), event.data.get("position")) for event in batch]
-
-
-def key_of(generation: Generation) -> StreamKey:
-    return StreamKey(generation.conversation_id, generation.pk)
 
 
 async def test_nothing_is_told_while_there_are_free_slots(user: User) -> None:

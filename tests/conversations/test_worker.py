@@ -4,12 +4,13 @@ import pytest
 
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
-from conversations.eventlog import EventLog, StreamKey
+from conversations.eventlog import EventLog
 from conversations.events import START, Cursor, EventType
 from conversations.models import Generation, Message, State, Status
 from conversations.reading import open_reading
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
+from tests.conversations.logs import find_key
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,8 +21,7 @@ async def state_of(generation_id: str) -> str:
 
 
 async def follow_until(log: EventLog, reference: dict[str, str], kind: EventType) -> None:
-    generation = await db_call(Generation.objects.get, pk=reference["generationId"])
-    key = StreamKey(generation.conversation_id, generation.pk)
+    key = await db_call(find_key, reference["generationId"])
     async for batch in log.follow(key, START, idle_s=5):
         if any(event.type is kind for event in batch):
             return
