@@ -61,14 +61,18 @@ class Reading:
 
     async def _follow(self) -> AsyncGenerator[list[Event]]:
         batches = self._follow_live if self.is_live else self._replay
+        shown = START
         async with aclosing(batches(get_event_log())) as batches_of_log:
             async for batch in batches_of_log:
-                yield merge_deltas(batch)
+                # A text from the database may stand where this connection stands already.
+                fresh = [event for event in batch if event.cursor > shown]
+                shown = fresh[-1].cursor if fresh else shown
+                yield merge_deltas(fresh)
                 if batch and batch[-1].is_terminal:
                     return
         # What the log did not have: it is over, or was lost, or the cursor was nobody's.
         if ended := await self._read_ended():
-            yield ended
+            yield [event for event in ended if event.cursor > shown]
 
     async def _replay(self, log: EventLog) -> AsyncGenerator[list[Event]]:
         """Yield what the log still has of an answer that has ended."""
