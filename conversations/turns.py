@@ -139,7 +139,14 @@ def _commit_once(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTu
     conversation = find_conversation(ask.user.pk, ask.conversation_id)
     # Known already; reading it again would be one more query.
     conversation.user = ask.user
-    own_active = _count_active(conversation)
+    try:
+        own_active = _count_active(conversation)
+    except GenerationActive:
+        # It may be this very send, committed by another try since we looked.
+        earlier = _find_earlier(ask) if ask.is_repeatable else None
+        if earlier is not None:
+            return earlier
+        raise
     spec = get_registry().resolve(ask.model or conversation.model)
     count_send(ask.user)
     try:
