@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -238,7 +239,8 @@ async def test_an_event_moved_from_another_log_does_not_open(
     mine, other = new_key(), new_key()
     other = StreamKey(other.conversation_id, other.generation_id, mine.cipher)
     await redis_log.append(other, event(1, 1))
-    ((entry_id, fields),) = valkey.client.xrange(log_name(other))
+    entries: Any = valkey.client.xrange(log_name(other))
+    ((entry_id, fields),) = entries
     valkey.client.xadd(log_name(mine), fields, id=entry_id)
     assert await redis_log.read(mine) == []
 
