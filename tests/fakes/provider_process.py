@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,6 +68,10 @@ class ScriptedProvider:
         if default:
             orders["default"] = default
         self._call("/control", orders)
+
+    def script_tags(self, scripts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Set the scripts of requests with a tag, in place of those set before."""
+        self._call("/control", {"tagged": scripts})
 
     def release(self) -> None:
         """Let the requests that are held go on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import orjson
@@ -50,6 +50,9 @@ class Script:
         if unknown:
             raise ValueError(f"unknown script fields: {sorted(unknown)}")
         return cls(**values)
+
+    def with_pieces(self, pieces: list[str]) -> Script:
+        return replace(self, chunks=pieces)
 
     def pieces(self) -> Iterator[str]:
         """Yield the texts of the deltas; joined, they are the whole answer."""

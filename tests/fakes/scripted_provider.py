@@ -3,12 +3,16 @@
 It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messages/count_tokens`,
 `/health`) and is steered over HTTP:
 
-- `POST /control {"default": {...}, "queue": [{...}, ...]}` sets the script (see `Script`) of all
-  following requests, and of the next ones in order; either key may be left out;
+- `POST /control {"default": {...}, "queue": [{...}, ...], "tagged": {"tag": [{...}, ...]}}` sets
+  the script (see `Script`) of all following requests, of the next ones in order, and of those with
+  a tag (`#script:tag`) in what the user last wrote, in order; each key may be left out;
 - `POST /release` lets every request that reached its `hold_after` go on;
 - `GET /requests` tells what arrived and what became of it, with totals;
 - `GET /closed` answers once a client has closed a stream early;
 - `POST /reset` forgets everything and drops scripts.
+
+A request whose last turn is the beginning of its answer is answered with the rest of it. As at the
+real provider, a hosted model (`claude-...`) refuses such a request.
 
 `python -m tests.fakes.scripted_provider --port 0` prints `{"url": ...}` when it accepts
 connections, and stops when its standard input closes.
@@ -24,70 +28,17 @@ import socket
 import struct
 import sys
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from tests.fakes.script import (
-    INVALID_UTF8,
-    MALFORMED,
-    PING,
-    Script,
-    closing,
-    delta,
-    opening,
-    sse,
-)
+from tests.fakes.answering import STAGE, Answer, Cut, Record, Stage, Totals
+from tests.fakes.choosing import Choice, NotAPrefix, started_text
+from tests.fakes.script import Script
 
-PING_EVERY_S = 0.05
-KEPT_REQUESTS = 20_000
-
-
-@dataclass(slots=True)
-class Record:
-    """One request as it was received, and how far its answer got."""
-
-    number: int
-    raw: str
-    body: Any
-    api_key: str
-    input_tokens: int
-    output_tokens: int = 0
-    state: str = "open"  # then completed, refused, faulted or closed_early
-
-
-@dataclass(slots=True)
-class Totals:
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    open: int = 0
-    peak_open: int = 0
-    closed_early: int = 0
-
-
-class Cut(Exception):
-    """The script tears the connection down."""
-
-
-@dataclass(slots=True)
-class Stage:
-    """Everything that the control calls change."""
-
-    default: Script = field(default_factory=Script)
-    queue: deque[Script] = field(default_factory=deque)
-    records: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
-    totals: Totals = field(default_factory=Totals)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def next_script(self) -> Script:
-        return self.queue.popleft() if self.queue else self.default
-
-
-STAGE = web.AppKey("stage", Stage)
+PREFIX_REFUSED = Script(status=400, error_type="invalid_request_error")
 
 
 def count_tokens(body: Any) -> int:
@@ -95,108 +46,22 @@ def count_tokens(body: Any) -> int:
     return max(1, len(json.dumps([body.get("system", ""), body.get("messages", [])])) // 4)
 
 
-class Answer:
-    """One streamed response, written chunk by chunk at absolute deadlines."""
-
-    def __init__(self, request: web.Request, script: Script, record: Record) -> None:
-        self._request = request
-        self._script = script
-        self._record = record
-        self._loop = asyncio.get_running_loop()
-        self._stage = request.app[STAGE]
-
-    async def run(self) -> web.StreamResponse:
-        script = self._script
-        start = self._loop.time()
-        if script.refuse:
-            raise Cut
-        if script.status is not None:
-            return self._refusal(script.status)
-        response = web.StreamResponse(
-            headers={"content-type": "text/event-stream", "request-id": "req_scripted"}
-        )
-        response.enable_chunked_encoding()
-        await response.prepare(self._request)
-        model = str(self._record.body.get("model", ""))
-        self._write(opening(script, model=model, input_tokens=self._record.input_tokens))
-        if script.pings_only:
-            await self._ping_forever()
-        if not await self._deltas(start):
-            self._record.state = "faulted"
-            return response
-        self._write(closing(script, output_tokens=self._record.output_tokens))
-        self._record.state = "completed"
-        return response
-
-    async def _deltas(self, start: float) -> bool:
-        """Write the answer's text; False when the script ends it early."""
-        script = self._script
-        due = start + script.first_token_ms / 1000
-        step = script.token_ms / 1000
-        sent = 0
-        for piece in script.pieces():
-            if not await self._before(sent):
-                return False
-            await self._sleep_until(due)
-            self._write(delta(piece))
-            sent += 1
-            self._record.output_tokens = sent
-            self._stage.totals.output_tokens += 1
-            due += step
-        return await self._before(sent)
-
-    async def _before(self, sent: int) -> bool:
-        """Do what the script has for this point; False when the stream ends here."""
-        script = self._script
-        if script.hold_after == sent:
-            await self._stage.released.wait()
-        if script.cut_after == sent:
-            raise Cut
-        if script.stall_after == sent:
-            await asyncio.Event().wait()
-        if script.ping_after == sent:
-            await self._ping_forever()
-        if script.malformed_after == sent:
-            self._write(MALFORMED)
-        if script.invalid_utf8_after == sent:
-            self._write(INVALID_UTF8)
-        if script.error_event_after == sent:
-            error = {"type": script.error_event, "message": script.error_message}
-            self._write(sse("error", {"error": error}))
-            return False
-        return script.end_after != sent
-
-    def _write(self, data: bytes) -> None:
-        # Past aiohttp's writer on purpose: with hundreds of streams it costs more than we do.
-        transport = self._request.transport
-        if transport is not None:
-            transport.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-    async def _sleep_until(self, due: float) -> None:
-        delay = due - self._loop.time()
-        if delay > 0:
-            await asyncio.sleep(delay)
-
-    async def _ping_forever(self) -> None:
-        while True:
-            self._write(PING)
-            await asyncio.sleep(PING_EVERY_S)
-
-    def _refusal(self, status: int) -> web.Response:
-        script = self._script
-        headers = dict(script.headers)
-        if script.retry_after is not None:
-            headers["retry-after"] = script.retry_after
-        self._record.state = "refused"
-        error = {"type": script.error_type, "message": script.error_message}
-        return web.json_response({"type": "error", "error": error}, status=status, headers=headers)
+def choose_script(stage: Stage, body: Any) -> Script:
+    is_hosted = str(body.get("model", "")).startswith("claude")
+    if is_hosted and started_text(body.get("messages", [])) is not None:
+        return PREFIX_REFUSED
+    return stage.choice.next_script(body)
 
 
 async def post_messages(request: web.Request) -> web.StreamResponse:
     stage = request.app[STAGE]
     raw = await request.text()
     body = json.loads(raw)
-    script = stage.next_script()
+    try:
+        script = choose_script(stage, body)
+    except NotAPrefix:
+        stage.totals.mismatched += 1
+        script = PREFIX_REFUSED
     tokens = script.input_tokens if script.input_tokens is not None else count_tokens(body)
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
     key = request.headers.get("x-api-key", bearer)
@@ -244,9 +109,11 @@ async def post_control(request: web.Request) -> web.Response:
     orders = await request.json()
     try:
         if "default" in orders:
-            stage.default = Script.from_json(orders["default"])
+            stage.choice.default = Script.from_json(orders["default"])
         if "queue" in orders:
-            stage.queue = deque(Script.from_json(values) for values in orders["queue"])
+            stage.choice.queue = deque(Script.from_json(values) for values in orders["queue"])
+        if "tagged" in orders:
+            stage.choice.set_tagged(orders["tagged"])
     except (TypeError, ValueError) as exc:
         return web.json_response({"error": str(exc)}, status=400)
     stage.released.clear()
@@ -260,8 +127,7 @@ async def post_release(request: web.Request) -> web.Response:
 
 async def post_reset(request: web.Request) -> web.Response:
     stage = request.app[STAGE]
-    stage.default = Script()
-    stage.queue.clear()
+    stage.choice = Choice()
     stage.records.clear()
     stage.totals = Totals()
     stage.released.clear()
@@ -285,7 +151,7 @@ async def get_requests(request: web.Request) -> web.Response:
 
 def build_app(default: Script) -> web.Application:
     app = web.Application(client_max_size=64 * 1024 * 1024)
-    app[STAGE] = Stage(default=default)
+    app[STAGE] = Stage(Choice(default))
     app.add_routes(
         [
             web.post("/v1/messages", post_messages),

@@ -1,0 +1,91 @@
+"""Which script answers a request: by the tag in what the user last wrote, or in order."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.script import Script
+
+TAG = re.compile(r"#script:([\w-]+)", re.ASCII)
+
+
+class NotAPrefix(Exception):
+    """The started answer is not how the scripted one begins: the caller mixed something up."""
+
+
+def tagged(content: str, tag: str) -> str:
+    """Return a message that is answered by the scripts under a tag."""
+    return f"{content} #script:{tag}"
+
+
+@dataclass(slots=True)
+class Choice:
+    """Scripts in order, scripts by tag, and the one for everything else."""
+
+    default: Script = field(default_factory=Script)
+    queue: deque[Script] = field(default_factory=deque)
+    _tagged: dict[str, deque[Script]] = field(default_factory=dict)
+
+    def set_tagged(self, scripts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Answer the first request with a tag by its first script, and so on.
+
+        The last script of a tag answers all further requests with it.
+        """
+        self._tagged = {
+            tag: deque(Script.from_json(values) for values in course)
+            for tag, course in scripts.items()
+        }
+
+    def next_script(self, body: Any) -> Script:
+        """Return the script for a request, from where a started answer left off.
+
+        Raises NotAPrefix when it does not start as the script does.
+        """
+        messages = body.get("messages", [])
+        script = self._find(messages)
+        started = started_text(messages)
+        return script if started is None else continue_script(script, started)
+
+    def _find(self, messages: Sequence[Any]) -> Script:
+        asked = [text_of(turn) for turn in messages if turn["role"] == "user"]
+        found = TAG.findall(asked[-1]) if asked else []
+        course = self._tagged.get(found[-1]) if found else None
+        if course is not None:
+            return course.popleft() if len(course) > 1 else course[0]
+        return self.queue.popleft() if self.queue else self.default
+
+
+def text_of(turn: Mapping[str, Any]) -> str:
+    content = turn["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text", "") for block in content)
+
+
+def started_text(messages: Sequence[Any]) -> str | None:
+    """Return the answer that a model is to go on from, or None when it is to begin."""
+    if not messages or messages[-1]["role"] != "assistant":
+        return None
+    return text_of(messages[-1])
+
+
+def continue_script(script: Script, started: str) -> Script:
+    """Return what is left of a script after its first characters. Raises NotAPrefix."""
+    pieces = deque(script.pieces())
+    left = started
+    while left and pieces:
+        piece = pieces.popleft()
+        if len(piece) > len(left) and piece.startswith(left):
+            pieces.appendleft(piece[len(left) :])
+            break
+        if not left.startswith(piece):
+            raise NotAPrefix
+        left = left[len(piece) :]
+    else:
+        if left:
+            raise NotAPrefix
+    return script.with_pieces(list(pieces))
