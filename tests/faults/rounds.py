@@ -23,6 +23,10 @@ ROUND_SCHEDULES = 80
 PATIENCE_S = 45.0
 
 
+# How many calls of one answer a round's fault may take with it: one, or all that are tried.
+PROVIDER_FAULTS = {"provider cut": 1, "provider stall": 9, "provider refuse": 9}
+
+
 @dataclass(slots=True)
 class Tally:
     """What was done, and what was broken."""
@@ -100,6 +104,8 @@ class Arena:
     async def run(self, plan: Round, tally: Tally) -> list[Answer]:
         """Live through a round and judge it; the violations go to the tally."""
         people = await self.enter(len(plan.schedules), name=f"r{plan.seed}")
+        for person in people:
+            person.provider_faults = sum(PROVIDER_FAULTS.get(one.kind, 0) for one in plan.faults)
         scripts = {
             f"{person.name}-{number}": answer.course()
             for person, schedule in zip(people, plan.schedules, strict=True)
