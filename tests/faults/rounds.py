@@ -20,7 +20,7 @@ from tests.faults.trouble import Trouble
 # Many share the cost of a round's dead processes, and its waits.
 ROUND_SCHEDULES = 80
 # Whoever still waits by then waits forever.
-PATIENCE_S = 45.0
+PATIENCE_S = 90.0
 
 
 # How many calls of one answer a round's fault may take with it: one, or all that are tried.
