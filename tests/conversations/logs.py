@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
@@ -32,9 +33,24 @@ def event(attempt: int, seq: int, kind: EventType = EventType.DELTA) -> Event:
     return Event(Cursor(attempt, seq), kind, {"text": f"{attempt}.{seq} "})
 
 
+async def follow(
+    log: EventLog, key: StreamKey, after: Cursor = START, *, idle_s: float, is_new: bool = False
+) -> AsyncGenerator[list[Event]]:
+    """Yield what a reader is given, to the end."""
+    reader = log.follow(key, after, is_new=is_new)
+    try:
+        while True:
+            batch = await reader.next(idle_s=idle_s)
+            yield batch
+            if batch and batch[-1].is_terminal:
+                return
+    finally:
+        reader.close()
+
+
 async def read_events(log: EventLog, key: StreamKey, after: Cursor = START) -> list[Event]:
     """Return everything from a cursor to the end."""
-    async with aclosing(log.follow(key, after, idle_s=5)) as batches:
+    async with aclosing(follow(log, key, after, idle_s=5)) as batches:
         return [one async for batch in batches for one in batch]
 
 

@@ -15,7 +15,7 @@ from conversations.eventlog.hub import WINDOW_EVENTS
 from conversations.eventlog.keys import log_name
 from conversations.eventlog.redis import PAGE_EVENTS, RedisEventLog
 from conversations.events import START, Cursor, Event, EventType, fold_text
-from tests.conversations.logs import event, new_key, read_all, read_events
+from tests.conversations.logs import event, follow, new_key, read_all, read_events
 from tests.stores import Valkey
 
 DELTA, DONE, SNAPSHOT, STARTED = (
@@ -56,7 +56,7 @@ async def test_a_reader_that_was_told_of_a_new_log_misses_nothing(
     redis_log: RedisEventLog,
 ) -> None:
     key = new_key()
-    async with aclosing(redis_log.follow(key, START, idle_s=5, is_new=True)) as batches:
+    async with aclosing(follow(redis_log, key, START, idle_s=5, is_new=True)) as batches:
         first = spawn(anext(batches), name="first batch")
         await asyncio.sleep(0)
         await write_words(redis_log, key, "one ", "two")
@@ -94,7 +94,7 @@ async def test_a_reader_that_falls_behind_reads_the_log_at_its_own_pace(
     redis_log: RedisEventLog,
 ) -> None:
     key, count = new_key(), WINDOW_EVENTS * 2 + 100
-    async with aclosing(redis_log.follow(key, START, idle_s=5, is_new=True)) as batches:
+    async with aclosing(follow(redis_log, key, START, idle_s=5, is_new=True)) as batches:
         slow = spawn(anext(batches), name="slow reader")
         for seq in range(1, count):
             await redis_log.append(key, event(1, seq))
@@ -225,7 +225,7 @@ async def test_nothing_is_read_across_a_gap(
     for seq in range(1, 4):
         await redis_log.append(key, event(1, seq))
     redis_client.xdel(log_name(key), "1-2")
-    async with aclosing(redis_log.follow(key, START, idle_s=0.05)) as batches:
+    async with aclosing(follow(redis_log, key, START, idle_s=0.05)) as batches:
         assert [str(one.cursor) for one in await anext(batches)] == ["1-1"]
         assert await anext(batches) == []
         await redis_log.append(key, event(2, 1, STARTED))
@@ -281,7 +281,7 @@ async def test_without_its_key_a_log_is_silent(redis_log: RedisEventLog) -> None
     await writer.write(DELTA, {"text": "nothing"})
     await writer.flush()
     assert await redis_log.read(blind) == []
-    async with aclosing(redis_log.follow(blind, START, idle_s=0.01)) as batches:
+    async with aclosing(follow(redis_log, blind, START, idle_s=0.01)) as batches:
         assert await anext(batches) == []
     assert fold_text(await redis_log.read(key)) == "sealed"
 

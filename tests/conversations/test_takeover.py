@@ -95,7 +95,9 @@ async def read_rest(api: ApiClient, seen: list[Frame]) -> list[Frame]:
 async def test_a_model_that_can_goes_on_where_its_worker_died(
     api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    provider.script({"chunks": ["one ", "two "], "hold_after": 1}, {"chunks": ["three ", "four"]})
+    provider.script(
+        {"chunks": ["one ", "two "], "hold_after": 1}, {"chunks": ["one ", "three ", "four"]}
+    )
     conversation = await api.new_conversation()
     seen = await lose_worker(api, event_log, conversation, "one ")
     async with working(event_log, "fresh"):
@@ -124,7 +126,7 @@ async def test_a_model_that_cannot_begins_anew_after_an_empty_snapshot(
 async def test_an_answer_that_was_whole_when_its_worker_died_is_not_asked_for_more(
     api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    provider.script({"chunks": ["all of it"], "hold_after": 1}, {"empty": True})
+    provider.script({"chunks": ["all of it"], "hold_after": 1}, {"chunks": ["all of it"]})
     conversation = await api.new_conversation()
     seen = await lose_worker(api, event_log, conversation, "all of it")
     async with working(event_log, "fresh"):
@@ -150,7 +152,7 @@ async def test_a_stop_that_no_worker_heard_keeps_the_text(
 async def test_both_calls_of_an_answer_that_was_taken_over_are_counted(
     api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    last = {"chunks": ["three"], "input_tokens": 50}
+    last = {"chunks": ["one ", "three"], "input_tokens": 50}
     provider.script({"chunks": ["one ", "two "], "hold_after": 1}, last)
     conversation = await api.new_conversation()
     seen = await lose_worker(api, event_log, conversation, "one ")
@@ -178,7 +180,7 @@ async def test_an_answer_that_breaks_off_is_taken_up_again(
     fault: dict[str, int],
 ) -> None:
     first = {"chunks": ["one ", "two ", "three "], **fault}
-    provider.script(first, {"chunks": ["three ", "four"]})
+    provider.script(first, {"chunks": ["one ", "two ", "three ", "four"]})
     conversation = await api.new_conversation()
     frames = await api.send(conversation, "Hi")
     assert frames[-1].event == "done"
