@@ -41,22 +41,22 @@ class Choice:
         }
 
     def next_script(self, body: Any) -> Script:
-        """Return the script for a request; a tagged one from where a started answer left off.
+        """Return the script for a request, from where a started answer left off.
 
-        Raises NotAPrefix when that does not start as the script does.
+        Raises NotAPrefix when it does not start as the script does.
         """
         messages = body.get("messages", [])
-        course = self._find_tagged(messages)
-        if course is None:
-            return self.queue.popleft() if self.queue else self.default
-        script = course.popleft() if len(course) > 1 else course[0]
+        script = self._find(messages)
         started = started_text(messages)
         return script if started is None else continue_script(script, started)
 
-    def _find_tagged(self, messages: Sequence[Any]) -> deque[Script] | None:
+    def _find(self, messages: Sequence[Any]) -> Script:
         asked = [text_of(turn) for turn in messages if turn["role"] == "user"]
         found = TAG.findall(asked[-1]) if asked else []
-        return self._tagged.get(found[-1]) if found else None
+        course = self._tagged.get(found[-1]) if found else None
+        if course is not None:
+            return course.popleft() if len(course) > 1 else course[0]
+        return self.queue.popleft() if self.queue else self.default
 
 
 def text_of(turn: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messag
 - `GET /closed` answers once a client has closed a stream early;
 - `POST /reset` forgets everything and drops scripts.
 
-A request whose last turn is the beginning of an answer is answered by a tagged script with the rest
-of it. As at the real provider, a hosted model (`claude-...`) refuses such a request.
+A request whose last turn is the beginning of its answer is answered with the rest of it. As at the
+real provider, a hosted model (`claude-...`) refuses such a request.
 
 `python -m tests.fakes.scripted_provider --port 0` prints `{"url": ...}` when it accepts
 connections, and stops when its standard input closes.
