@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
@@ -21,8 +22,10 @@ from conversations.generations import (
     fail_abandoned,
     hand_over,
     heartbeat_s,
+    load_claimed,
     renew_leases,
 )
+from conversations.models import Generation
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
 from conversations.terminals import log_ended
@@ -33,6 +36,8 @@ logger = logging.getLogger(__name__)
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
+# Stops heard of, for generations that are only just being claimed.
+STOPS_KEPT = 256
 
 
 class GenerationWorker:
@@ -45,6 +50,7 @@ class GenerationWorker:
         self._runs: dict[asyncio.Task[None], GenerationRun] = {}
         self._wake = asyncio.Event()
         self._has_room = asyncio.Event()
+        self._stopped: deque[UUID] = deque(maxlen=STOPS_KEPT)
         self._is_draining = False
         self._poll_at = 0.0
         self._reap_at = 0.0
@@ -131,9 +137,11 @@ class GenerationWorker:
         free = self._concurrency - len(self._runs)
         if not free or self._is_draining:
             return []
-        claims = await db_call(claim, self._owner, free)
+        claims, rows = await db_call(_take, claim, self._owner, free)
         for one in claims:
-            self._run(one)
+            # One that was deleted meanwhile needs no answer.
+            if one.generation_id in rows:
+                self._run(one, rows[one.generation_id])
         return claims
 
     def _note_room(self) -> None:
@@ -142,8 +150,10 @@ class GenerationWorker:
         else:
             self._has_room.clear()
 
-    def _run(self, claim: Claim) -> None:
-        run = GenerationRun(claim, self._log)
+    def _run(self, claim: Claim, generation: Generation) -> None:
+        run = GenerationRun(claim, generation, self._log)
+        if claim.generation_id in self._stopped:
+            run.stop()
         task = spawn(self._guard(run), name=f"generation {claim.generation_id}")
         self._runs[task] = run
         RUNNING.inc()
@@ -158,10 +168,14 @@ class GenerationWorker:
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._runs[task]
         RUNNING.dec()
-        self._note_room()
-        self._wake.set()
+        if not self._has_room.is_set():
+            # Somebody may be waiting for this place; otherwise nobody is.
+            self._note_room()
+            self._wake.set()
 
     def _stop(self, generation_id: UUID) -> None:
+        # It may just be on its way here.
+        self._stopped.append(generation_id)
         for run in self._runs.values():
             if run.claim.generation_id == generation_id:
                 run.stop()
@@ -211,6 +225,13 @@ class GenerationWorker:
         ):
             logger.warning("Lost the lease of generation %s", claim.generation_id)
             task.cancel()
+
+
+def _take(
+    claim: Callable[[str, int], list[Claim]], owner: str, limit: int
+) -> tuple[list[Claim], dict[UUID, Generation]]:
+    claims = claim(owner, limit)
+    return claims, load_claimed(claims) if claims else {}
 
 
 def _hand_over(claim: Claim) -> None:
