@@ -5,6 +5,7 @@ Leases are measured by the database's clock alone, so that no worker's clock mat
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -172,23 +173,14 @@ def typical_duration_ms() -> int:
     return sorted(spans)[len(spans) // 2] // timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a worker still holds: attempts by generation, and those asked to stop."""
+def renew_leases(owner: str, generation_ids: Collection[UUID]) -> dict[UUID, bool]:
+    """Extend a worker's leases of these, in one statement.
 
-    attempts: dict[UUID, int]
-    stopping: frozenset[UUID]
-
-
-def renew_leases(owner: str) -> Held:
-    """Extend all leases of a worker, in one statement, and return what it holds."""
-    held = Generation.objects.filter(state=State.RUNNING, lease_owner=owner)
+    Returns those that it still holds, and whether the user has asked each to stop.
+    """
+    held = Generation.objects.filter(pk__in=generation_ids, state=State.RUNNING, lease_owner=owner)
     held.update(lease_until=Now() + lease())
-    rows = list(held.values_list("pk", "attempt", "stop_requested"))
-    return Held(
-        {identity: attempt for identity, attempt, _ in rows},
-        frozenset(identity for identity, _, stopping in rows if stopping),
-    )
+    return dict(held.values_list("pk", "stop_requested"))
 
 
 def take_new_attempt(claim: Claim) -> Claim:

@@ -59,6 +59,7 @@ class GenerationRun:
         # Asked for before this worker could hear the bell.
         self._is_stopped = generation.stop_requested
         self._scope: asyncio.Timeout | None = None
+        self.is_finishing = False
 
     @property
     def claim(self) -> Claim:
@@ -215,6 +216,7 @@ class GenerationRun:
 
         What the log misses is mended before: afterwards no attempt is left to mend it in.
         """
+        self.is_finishing = True
         await self._log.settle()
         outcome = replace(outcome, last_seq=self._log.next_seq)
         end: Event = await patient_db_call(

@@ -15,7 +15,6 @@ from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_pr
 from conversations.eventlog import EventLog, Fenced
 from conversations.generations import (
     Claim,
-    Held,
     LeaseLost,
     claim_lapsed,
     claim_waiting,
@@ -36,6 +35,8 @@ logger = logging.getLogger(__name__)
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
+# What an answer that is being stored may take on top of a drain's grace.
+STORE_S = 2.0
 # Stops heard of, for generations that are only just being claimed.
 STOPS_KEPT = 256
 
@@ -88,7 +89,11 @@ class GenerationWorker:
         await self._try_report()
         if self._runs:
             _, late = await asyncio.wait(set(self._runs), timeout=grace_s)
-            await self._let_go(late)
+            ending = {task for task in late if self._runs[task].is_finishing}
+            if ending:
+                # What is being stored is done in a moment, and has its end to tell.
+                await asyncio.wait(ending, timeout=STORE_S)
+            await self._let_go(task for task in late if not task.done())
         try:
             await db_call(remove_worker, self._owner)
         except DatabaseAway:
@@ -207,7 +212,8 @@ class GenerationWorker:
             if not runs:
                 continue
             try:
-                held = await db_call(renew_leases, self._owner)
+                ids = {run.claim.generation_id for _, run in runs}
+                held = await db_call(renew_leases, self._owner, ids)
             except DatabaseAway:
                 # Nobody can claim them while the database is away; a late finish decides.
                 logger.warning("The leases of %d generations were not renewed", len(runs))
@@ -215,15 +221,15 @@ class GenerationWorker:
             for task, run in runs:
                 self._check_hold(task, run, held)
 
-    def _check_hold(self, task: asyncio.Task[None], run: GenerationRun, held: Held) -> None:
-        claim = run.claim
-        if claim.generation_id in held.stopping:
+    def _check_hold(
+        self, task: asyncio.Task[None], run: GenerationRun, held: dict[UUID, bool]
+    ) -> None:
+        generation_id = run.claim.generation_id
+        if held.get(generation_id):
             run.stop()
-        # An attempt that the run itself has taken meanwhile is newer than what was read.
-        if claim.attempt < held.attempts.get(claim.generation_id, 0) or (
-            claim.generation_id not in held.attempts and not task.done()
-        ):
-            logger.warning("Lost the lease of generation %s", claim.generation_id)
+        # One that is being stored may have ended meanwhile, as it should.
+        if generation_id not in held and not run.is_finishing and not task.done():
+            logger.warning("Lost the lease of generation %s", generation_id)
             task.cancel()
 
 

@@ -97,8 +97,8 @@ def test_a_lapsed_lease_is_claimed_with_the_next_attempt(user: User) -> None:
     let_lease_lapse(generation)
     (fresh,) = claim_lapsed("two", 1)
     assert (stale.attempt, fresh.attempt) == (1, 2)
-    assert renew_leases("one").attempts == {}
-    assert renew_leases("two").attempts == {generation.pk: 2}
+    assert renew_leases("one", [generation.pk]) == {}
+    assert renew_leases("two", [generation.pk]) == {generation.pk: False}
     with pytest.raises(LeaseLost):
         finish_claim(stale, done("stale"))
     finish_claim(fresh, done("fresh"))
@@ -130,9 +130,10 @@ def test_a_generation_finishes_once(user: User) -> None:
 def test_renewing_tells_of_a_wish_to_stop(user: User) -> None:
     generation = queue_generation(user)
     claim = claimed()
-    assert renew_leases(claim.owner).stopping == frozenset()
+    assert renew_leases(claim.owner, [generation.pk]) == {generation.pk: False}
     assert request_stop(generation) is None
-    assert renew_leases(claim.owner).stopping == {generation.pk}
+    assert renew_leases(claim.owner, [generation.pk]) == {generation.pk: True}
+    assert renew_leases(claim.owner, []) == {}
 
 
 def test_stopping_what_waits_ends_it_and_returns_the_reservation(user: User) -> None:
