@@ -19,8 +19,6 @@ FIRST_PAUSE_S = 0.05
 PAUSE_CAP_S = 0.5
 # A reply that no client can act on is tried again this often, then the person gives up.
 ODD_TRIES = 5
-# What the engine and the runner try again before they give an answer up, at the least.
-SURVIVABLE_FAULTS = 2
 PLAIN = ReaderPlan(after_s=0, legs=(), door="sse", web=0, returns_at_end=False)
 
 
@@ -36,8 +34,8 @@ class Person:
     user: str
     conversation_id: str
     name: str
-    # How often the round itself takes the provider away, whatever the answer's own script does.
-    provider_faults: int = 0
+    # Whether the round takes the provider away from everybody for longer than it is waited for.
+    may_fail: bool = False
     answers: list[Answer] = field(default_factory=list)
 
     async def follow(self, schedule: Schedule) -> None:
@@ -59,8 +57,7 @@ class AnswerVisit:
     def _new_answer(self, tag: str) -> Answer:
         person = self._person
         answer = Answer(tag, "".join(self._plan.chunks()), person.user, person.conversation_id)
-        faults = len(self._plan.provider_faults) + person.provider_faults
-        answer.may_fail = faults > SURVIVABLE_FAULTS
+        answer.may_fail = person.may_fail
         person.answers.append(answer)
         return answer
 
@@ -109,7 +106,7 @@ class AnswerVisit:
             self.answer.script,
             self.answer.user,
             self.answer.conversation_id,
-            may_fail=self._person.provider_faults > SURVIVABLE_FAULTS,
+            may_fail=self._person.may_fail,
         )
         try:
             stream = await self._send(rival, "sse", self._plan.web)

@@ -23,8 +23,10 @@ ROUND_SCHEDULES = 80
 PATIENCE_S = 90.0
 
 
-# How many calls of one answer a round's fault may take with it: one, or all that are tried.
-PROVIDER_FAULTS = {"provider cut": 1, "provider stall": 9, "provider refuse": 9}
+# These may take every call of an answer with them, unseen by the provider.
+PROVIDER_AWAY = {"provider stall", "provider refuse"}
+# So often is a model asked, at the least, before an answer is given up.
+CALLS = 3
 
 
 @dataclass(slots=True)
@@ -105,7 +107,7 @@ class Arena:
         """Live through a round and judge it; the violations go to the tally."""
         people = await self.enter(len(plan.schedules), name=f"r{plan.seed}")
         for person in people:
-            person.provider_faults = sum(PROVIDER_FAULTS.get(one.kind, 0) for one in plan.faults)
+            person.may_fail = any(fault.kind in PROVIDER_AWAY for fault in plan.faults)
         scripts = {
             f"{person.name}-{number}": answer.course()
             for person, schedule in zip(people, plan.schedules, strict=True)
@@ -132,7 +134,9 @@ class Arena:
         conversations = [person.conversation_id for person in people]
         rows = await inspector.call("read_conversations", conversations=conversations)
         violations = []
+        calls = await asyncio.to_thread(self.cluster.provider.tags)
         for answer in answers:
+            answer.may_fail = answer.may_fail or calls.get(answer.tag, 0) >= CALLS
             stored = _stored(rows, answer.tag)
             tally.add_answer(answer, stored)
             violations += check_answer(answer, stored)
