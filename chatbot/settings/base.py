@@ -105,13 +105,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if REDIS_URL:
     CACHES: dict[str, Any] = {
-        "default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL},
+        "default": {"BACKEND": "chatbot.core.cache.FallbackCache", "LOCATION": REDIS_URL},
     }
+    # It is Redis underneath, which the check cannot see.
+    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
     CHANNEL_LAYERS: dict[str, Any] = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
-        },
+        "default": {"BACKEND": "chatbot.core.channel_layer.PatientChannelLayer"},
     }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -180,6 +179,7 @@ SENDS_PER_MINUTE = {
     "free": env.number("FREE_SENDS_PER_MINUTE", 20, least=1),
     "pro": env.number("PRO_SENDS_PER_MINUTE", 60, least=1),
 }
+RATE_LIMIT_WITHOUT_REDIS = env.choice("RATE_LIMIT_WITHOUT_REDIS", "local", "local", "refuse")
 
 # --- web --------------------------------------------------------------------------------------
 
