@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.bench.exchange import Timing
+from tests.bench.timing import Timing
 
 
 def percentile(values: Sequence[float], share: float) -> float:
