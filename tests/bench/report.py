@@ -33,6 +33,10 @@ class Spread:
         return f"{self.p50:.1f} / {self.p95:.1f} / {self.max:.1f}"
 
 
+# What a chart draws: a name, and values.
+Curve = tuple[str, Sequence[float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One door under one number of streams; all times in milliseconds."""
@@ -67,6 +71,9 @@ class Row:
             overheads_ms=tuple(overheads),
         )
 
+    def curves(self) -> list[Curve]:
+        return [(f"{self.door}, {self.streams} at once", self.overheads_ms)]
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -85,8 +92,14 @@ _COLUMNS = (
 
 def as_table(rows: Sequence[Row]) -> str:
     """Return the rows as a Markdown table; each time is `p50 / p95 / max` in milliseconds."""
-    cells = [[title for title, _ in _COLUMNS]]
-    cells += [[show(row) for _, show in _COLUMNS] for row in rows]
+    return table(
+        [title for title, _ in _COLUMNS], [[show(row) for _, show in _COLUMNS] for row in rows]
+    )
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table with its columns aligned."""
+    cells = [titles, *rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| "
