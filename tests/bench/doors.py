@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,10 @@ PROVIDER_BODY = orjson.dumps(
 )
 
 
+CONVERSATIONS = "/api/v1/conversations"
+SOCKET_PATH = "/ws/chat/"
+
+
 class Refused(Exception):
     """What a benchmark needs before it starts was refused."""
 
@@ -56,6 +60,10 @@ class Door(Protocol):
     def happenings(self, received: Received) -> Iterator[Happening]: ...
 
     def close(self) -> None: ...
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 def decode_sse(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Happening]:
@@ -99,24 +107,30 @@ def as_timing(received: Received, happenings: Iterable[Happening]) -> Timing:
     return timing
 
 
+async def call(line: Line, path: str, *, headers: Mapping[str, str], body: Any) -> Any:
+    """Return what a POST of JSON is answered with. Raises Refused."""
+    request = encode_request(line, "POST", path, headers=headers, body=orjson.dumps(body))
+    status, answer = status_and_body(await line.exchange(request, is_response_end()))
+    if not 200 <= status < 300:
+        raise Refused(f"{status} {answer[:200]!r}")
+    return orjson.loads(answer)
+
+
 class SseDoor:
     def __init__(self, url: str, token: str) -> None:
         self._line = Line(url)
-        self._headers = {"authorization": f"Bearer {token}"}
+        self._headers = bearer(token)
         self._request = b""
 
     async def open_conversation(self) -> str:
+        """Ask in a new conversation from now on, and return its id. Raises Refused."""
         await self._line.open()
-        path = "/api/v1/conversations"
-        request = encode_request(self._line, "POST", path, headers=self._headers, body=b"{}")
-        status, body = status_and_body(await self._line.exchange(request, is_response_end()))
-        if status != 201:
-            raise Refused(f"{status} {body[:200]!r}")
-        conversation_id = str(orjson.loads(body)["conversationId"])
+        created = await call(self._line, CONVERSATIONS, headers=self._headers, body={})
+        conversation_id = str(created["conversationId"])
         self._request = encode_request(
             self._line,
             "POST",
-            f"{path}/{conversation_id}/messages",
+            f"{CONVERSATIONS}/{conversation_id}/messages",
             headers={**self._headers, "accept": "text/event-stream"},
             body=orjson.dumps({"content": QUESTION}),
         )
@@ -138,7 +152,12 @@ class SseDoor:
 
 class SocketDoor:
     def __init__(self, url: str, token: str, conversation_id: str) -> None:
-        self._line = SocketLine(url, "/ws/chat/", {"authorization": f"Bearer {token}"})
+        self._line = SocketLine(url, SOCKET_PATH, bearer(token))
+        self._request = b""
+        self.turn_to(conversation_id)
+
+    def turn_to(self, conversation_id: str) -> None:
+        """Ask in this conversation from now on."""
         frame = {"type": "send", "conversationId": conversation_id, "content": QUESTION}
         self._request = encode_frame(orjson.dumps(frame))
 
