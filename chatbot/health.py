@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from django.db import Error, connection
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from chatbot.core.db import db_call
-from conversations.dispatch import has_workers
+from conversations.workers import has_workers
 from llm.conf import get_registry
 
 
@@ -16,20 +16,17 @@ async def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
-def _ask_database() -> bool:
+def _ask_database() -> dict[str, bool]:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        return {"database": True, "worker": has_workers()}
     except Error:
-        return False
-    return True
+        return {"database": False, "worker": False}
 
 
 async def readyz(request: HttpRequest) -> HttpResponse:
     """200 when everything an answer needs is there, else 503 with what is missing."""
     parts = {
-        "database": await db_call(_ask_database),
-        "worker": has_workers(),
+        **await db_call(_ask_database),
         "model": get_registry().is_ready,
     }
     status = 200 if all(parts.values()) else 503

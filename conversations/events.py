@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -81,6 +81,17 @@ class Event:
 def hash_text(text: str) -> str:
     """Return the SHA-256 of a final text, in hex, as the `done` event carries it."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fold_text(events: Iterable[Event], text: str = "") -> str:
+    """Return the text that a reader has after these events, in order, from `text` on."""
+    parts = [text]
+    for event in events:
+        if event.type is EventType.DELTA:
+            parts.append(event.data["text"])
+        elif event.type is EventType.SNAPSHOT:
+            parts = [event.data["text"]]
+    return "".join(parts)
 
 
 def merge_deltas(events: Sequence[Event]) -> list[Event]:

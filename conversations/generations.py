@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -27,10 +28,8 @@ from conversations.sealing import seal_message
 from conversations.terminals import Ended, terminal_event
 from llm.types import Usage
 
-LEASE = timedelta(seconds=15)
-HEARTBEAT_S = 5.0
 # A generation that took this many workers with it is not given to another.
-MAX_ATTEMPTS = 8
+MAX_CLAIMS = 8
 CLAIM_SPARE = 16
 WAITING_TOLD = 200
 DURATION_SAMPLE = 20
@@ -38,6 +37,16 @@ DURATION_SAMPLE = 20
 FIRST_GUESS_MS = 10_000
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
 UNHELD_SEQ = 2
+
+
+def lease() -> timedelta:
+    """Return how long a worker may be silent before its generations go to others."""
+    return timedelta(seconds=settings.GENERATION_LEASE_S)
+
+
+def heartbeat_s() -> float:
+    """Return the pause between renewals: two may be lost."""
+    return float(settings.GENERATION_LEASE_S) / 3
 
 
 class LeaseLost(Exception):
@@ -64,7 +73,7 @@ class Outcome:
 
     state: State
     text: str
-    last_seq: int
+    last_seq: int = 0
     tokens: int = 0
     usage: Usage = field(default_factory=lambda: Usage(0, 0))
     cost_micros: int = 0
@@ -94,25 +103,45 @@ def _held(claim: Claim) -> Q:
     )
 
 
+_QUEUED = Q(state=State.QUEUED)
+
+
+def _lapsed() -> Q:
+    return Q(state=State.RUNNING, lease_until__lt=Now())
+
+
 def claim_waiting(owner: str, limit: int) -> list[Claim]:
-    """Take up to `limit` of the generations that wait or whose lease has lapsed, oldest first.
+    """Take up to `limit` of the generations in the queue, in the order in which they are due.
 
     Fewer than `limit` means that there are no more. The attempt grows with each claim, which
     fences every earlier holder.
     """
-    free = Q(state=State.QUEUED) | Q(state=State.RUNNING, lease_until__lt=Now())
-    waiting = Generation.objects.filter(free, attempt__lt=MAX_ATTEMPTS).order_by("created")
+    queued = Generation.objects.filter(_QUEUED).order_by("due", "id")
+    return _claim(queued, _QUEUED, owner, limit)
+
+
+def claim_lapsed(owner: str, limit: int) -> list[Claim]:
+    """Take up to `limit` of the generations whose worker has fallen silent."""
+    lapsed = _lapsed()
+    silent = Generation.objects.filter(lapsed).order_by("lease_until")
+    return _claim(silent, lapsed, owner, limit)
+
+
+def _claim(rows: QuerySet[Generation], free: Q, owner: str, limit: int) -> list[Claim]:
     # A few more than wanted: other workers may be quicker with some.
-    rows = waiting.values_list("pk", "conversation_id", "attempt")[: limit + CLAIM_SPARE]
+    candidates = rows.filter(claims__lt=MAX_CLAIMS)[: limit + CLAIM_SPARE]
     claims: list[Claim] = []
-    for identity, conversation_id, attempt in rows:
+    for identity, conversation_id, attempt in candidates.values_list(
+        "pk", "conversation_id", "attempt"
+    ):
         if len(claims) == limit:
             break
         claimed = Generation.objects.filter(free, pk=identity, attempt=attempt).update(
             state=State.RUNNING,
             attempt=attempt + 1,
+            claims=F("claims") + 1,
             lease_owner=owner,
-            lease_until=Now() + LEASE,
+            lease_until=Now() + lease(),
         )
         if claimed:
             claims.append(Claim(identity, conversation_id, attempt + 1, owner))
@@ -120,10 +149,12 @@ def claim_waiting(owner: str, limit: int) -> list[Claim]:
 
 
 def list_waiting() -> list[StreamKey]:
-    """Return who waits in line, first come first, as far as places are told."""
-    waiting = Generation.objects.filter(state=State.QUEUED, attempt=0).order_by("created")
-    rows = waiting.values_list("conversation_id", "pk")[:WAITING_TOLD]
-    return [StreamKey(conversation_id, identity) for conversation_id, identity in rows]
+    """Return who waits in line, in its order, as far as places are told."""
+    waiting = Generation.objects.filter(_QUEUED, attempt=0).order_by("due", "id")
+    return [
+        StreamKey(generation.conversation_id, generation.pk, try_cipher(generation.conversation))
+        for generation in waiting.select_related("conversation")[:WAITING_TOLD]
+    ]
 
 
 def typical_duration_ms() -> int:
@@ -139,17 +170,29 @@ def typical_duration_ms() -> int:
     return sorted(spans)[len(spans) // 2] // timedelta(milliseconds=1)
 
 
-def renew_lease(claim: Claim) -> bool:
-    """Extend the lease and say whether the user has asked to stop. Raises LeaseLost."""
-    if not Generation.objects.filter(_held(claim)).update(lease_until=Now() + LEASE):
-        raise LeaseLost
-    return Generation.objects.filter(pk=claim.generation_id, stop_requested=True).exists()
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a worker still holds: attempts by generation, and those asked to stop."""
+
+    attempts: dict[UUID, int]
+    stopping: frozenset[UUID]
+
+
+def renew_leases(owner: str) -> Held:
+    """Extend all leases of a worker, in one statement, and return what it holds."""
+    held = Generation.objects.filter(state=State.RUNNING, lease_owner=owner)
+    held.update(lease_until=Now() + lease())
+    rows = list(held.values_list("pk", "attempt", "stop_requested"))
+    return Held(
+        {identity: attempt for identity, attempt, _ in rows},
+        frozenset(identity for identity, _, stopping in rows if stopping),
+    )
 
 
 def take_new_attempt(claim: Claim) -> Claim:
     """Fence this worker's own earlier writes, after the log was lost. Raises LeaseLost."""
     taken = Generation.objects.filter(_held(claim)).update(
-        attempt=F("attempt") + 1, lease_until=Now() + LEASE
+        attempt=F("attempt") + 1, lease_until=Now() + lease()
     )
     if not taken:
         raise LeaseLost
@@ -157,9 +200,9 @@ def take_new_attempt(claim: Claim) -> Claim:
 
 
 def hand_over(claim: Claim) -> bool:
-    """Put an unfinished generation back in the queue, for another worker to begin anew."""
+    """Put an unfinished generation back in the queue, for another worker to go on with."""
     returned = Generation.objects.filter(_held(claim)).update(
-        state=State.QUEUED, lease_owner="", lease_until=None
+        state=State.QUEUED, claims=F("claims") - 1, lease_owner="", lease_until=None
     )
     return returned == 1
 
@@ -175,12 +218,20 @@ def release_leases(owner: str) -> int:
 def finish_generation(claim: Claim, outcome: Outcome) -> Event:
     """Store the answer, its usage and the budget's settlement together.
 
-    Returns the terminal event, which the caller logs once this is committed.
-    Raises LeaseLost when the attempt is no longer this worker's; then nothing is stored.
+    Returns the terminal event, which the caller logs once this is committed. It may be called
+    again when it is not known whether it was. Raises LeaseLost when the attempt is no longer this
+    worker's; then nothing is stored.
     """
-    if not Generation.objects.filter(_held(claim)).update(**_ending(outcome)):
+    if Generation.objects.filter(_held(claim)).update(**_ending(outcome)):
+        return _settle(claim.generation_id, outcome)
+    # Nobody else ends a generation in this attempt.
+    ended = Generation.objects.select_related("conversation").filter(
+        pk=claim.generation_id, attempt=claim.attempt, last_seq=outcome.last_seq
+    )
+    generation = ended.exclude(state__in=ACTIVE_STATES).first()
+    if generation is None:
         raise LeaseLost
-    return _settle(claim.generation_id, outcome)
+    return terminal_event(generation)
 
 
 def _ending(outcome: Outcome) -> dict[str, Any]:
@@ -267,7 +318,7 @@ def request_stop(generation: Generation) -> Ended | None:
 
 def fail_abandoned() -> list[Ended]:
     """End what took too many workers with it, so that nobody waits for it forever."""
-    lapsed = Q(state=State.QUEUED) | Q(state=State.RUNNING, lease_until__lt=Now())
+    unheld = _QUEUED | _lapsed()
     outcome = Outcome(
         state=State.FAILED,
         text="",
@@ -276,9 +327,9 @@ def fail_abandoned() -> list[Ended]:
         error_message=WorkerLost.sentence,
     )
     abandoned = Generation.objects.select_related("conversation").filter(
-        lapsed, attempt__gte=MAX_ATTEMPTS
+        unheld, claims__gte=MAX_CLAIMS
     )
-    ended = [_end_unheld(generation, lapsed, outcome) for generation in abandoned]
+    ended = [_end_unheld(generation, unheld, outcome) for generation in abandoned]
     return [one for one in ended if one is not None]
 
 

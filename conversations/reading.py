@@ -9,14 +9,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import Error as DatabaseAway
-
 from chatbot.accounts.models import User
 from chatbot.core.crypto import DataCipher
-from chatbot.core.db import db_call
+from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.errors import InvalidCursor
 from chatbot.core.metrics import READERS
-from conversations.eventlog import StreamKey, get_event_log
+from conversations.eventlog import EventLog, LogAway, StreamKey, get_event_log
+from conversations.eventlog.window import after_gap
 from conversations.events import START, Cursor, Event, merge_deltas
 from conversations.models import Generation
 from conversations.queries import find_generation, try_cipher
@@ -34,12 +33,18 @@ IDLE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reader of one generation, allowed to read it, standing at a cursor."""
+    """One reader of one generation, allowed to read it, standing at a cursor.
+
+    `is_live`: it had not ended when the reader came. `is_new`: it was accepted just now, so that
+    nothing was written yet. `is_over`: the reader already stands at its end.
+    """
 
     generation_id: UUID
     key: StreamKey
     after: Cursor
-    is_over: bool
+    is_live: bool
+    is_new: bool = False
+    is_over: bool = False
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield what there is, gathered, then what comes; ends after the terminal event.
@@ -55,21 +60,36 @@ class Reading:
             READERS.dec()
 
     async def _follow(self) -> AsyncGenerator[list[Event]]:
-        log = get_event_log()
-        if not await log.exists(self.key):
-            ended = await self._read_ended()
-            if ended is not None:
-                yield ended
-                return
+        batches = self._follow_live if self.is_live else self._replay
+        async with aclosing(batches(get_event_log())) as batches_of_log:
+            async for batch in batches_of_log:
+                yield merge_deltas(batch)
+                if batch and batch[-1].is_terminal:
+                    return
+        # What the log did not have: it is over, or was lost, or the cursor was nobody's.
+        if ended := await self._read_ended():
+            yield ended
+
+    async def _replay(self, log: EventLog) -> AsyncGenerator[list[Event]]:
+        """Yield what the log still has of an answer that has ended."""
+        after = self.after
+        try:
+            while batch := after_gap(after, await log.read(self.key, after)):
+                after = batch[-1].cursor
+                yield batch
+        except LogAway:
+            logger.warning("The log of generation %s is away", self.generation_id)
+
+    async def _follow_live(self, log: EventLog) -> AsyncGenerator[list[Event]]:
+        """Yield what comes; a log that is silent for long is not believed without the database."""
         clock = asyncio.get_running_loop().time
         heard = checked = clock()
-        is_ended = False
-        async with aclosing(log.follow(self.key, self.after, idle_s=IDLE_S)) as batches:
+        follow = log.follow(self.key, self.after, idle_s=IDLE_S, is_new=self.is_new)
+        async with aclosing(follow) as batches:
             async for batch in batches:
                 if batch:
                     heard = checked = clock()
-                    is_ended = batch[-1].is_terminal
-                    yield merge_deltas(batch)
+                    yield batch
                     continue
                 if clock() - checked >= CHECK_S:
                     checked = clock()
@@ -80,16 +100,12 @@ class Reading:
                 if clock() - heard >= HEARTBEAT_S:
                     heard = clock()
                     yield []
-        if not is_ended and (ended := await self._read_ended()):
-            # The cursor was beyond the end: of a log since lost, or of nobody's.
-            yield ended
 
     async def _read_ended(self) -> list[Event] | None:
         """Return an ended answer from the database, None while it is being written.
 
-        With the database away, an answer that streams goes on streaming.
-
-        Of one that was deleted meanwhile there is nothing to return.
+        With the database away, an answer that streams goes on streaming. Of one that was deleted
+        meanwhile there is nothing to return.
         """
 
         def read() -> list[Event] | None:
@@ -110,7 +126,7 @@ async def read_turn(user: User, turn: StartedTurn) -> Reading:
     """Let the person who started a turn read its answer from the start."""
     if not turn.is_new:
         return await open_reading(user, turn.generation_id)
-    return Reading(turn.generation_id, turn.key, START, is_over=False)
+    return Reading(turn.generation_id, turn.key, START, is_live=True, is_new=True)
 
 
 async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -> Reading:
@@ -132,5 +148,6 @@ async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -
         generation_id=generation.pk,
         key=StreamKey(generation.conversation_id, generation.pk, cipher),
         after=after,
+        is_live=generation.is_active,
         is_over=not generation.is_active and after == end,
     )

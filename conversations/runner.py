@@ -1,28 +1,28 @@
-"""One attempt at one generation: prompt, stream, log, store."""
+"""One worker's work on one generation: prompt, stream, log, store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from contextlib import aclosing
 from dataclasses import replace
 
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from chatbot.core.crypto import DataCipher
-from chatbot.core.db import db_call
+from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
-from conversations.context import count_turn
-from conversations.eventlog import EventLog, Fenced, LogLost
-from conversations.events import Event, EventType
+from conversations.attempts import AttemptLog
+from conversations.context import continue_prompt, count_turn
+from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
+from conversations.events import Event
 from conversations.generations import (
     Claim,
     LeaseLost,
     Outcome,
     finish_generation,
-    take_new_attempt,
 )
 from conversations.models import Generation, State
 from conversations.prompts import load_prompt
@@ -30,6 +30,7 @@ from conversations.queries import try_cipher
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
+from llm.errors import StreamBroken
 from llm.pricing import cost_micros
 from llm.registry import AUTO
 from llm.tokens import estimate_tokens
@@ -37,25 +38,29 @@ from llm.types import Finished, Prompt, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
-# An answer waits for a database that is away; the pause between tries grows to this.
-RETRY_CAP_S = 5.0
+# How often an answer that broke off is taken up again before the person is asked to.
+MAX_RESUMPTIONS = 2
+RESUMPTION_JITTER_S = 0.5
 
 
 class GenerationRun:
     """Writes one generation, from its claim to its terminal event."""
 
     def __init__(self, claim: Claim, log: EventLog) -> None:
-        self.claim = claim
-        self._log = log
-        self._key = claim.key
-        self._writer = log.writer(claim.key, claim.attempt)
-        self._parts: list[str] = []
+        self._log = AttemptLog(claim, log)
         self._spec: ModelSpec | None = None
         self._prompt: Prompt | None = None
+        # What calls that did not end well are reckoned to have used.
+        self._lost_usage = Usage(0, 0)
+        self._call_began_at = 0
         self._first_token_ms: int | None = None
         self._route_reason = ""
         self._is_stopped = False
         self._scope: asyncio.Timeout | None = None
+
+    @property
+    def claim(self) -> Claim:
+        return self._log.claim
 
     def stop(self) -> None:
         """End the answer here, at the user's wish, and keep the text so far."""
@@ -78,14 +83,9 @@ class GenerationRun:
             outcome = self._ended(State.FAILED, error=ChatError())
         await self._finish(outcome)
 
-    @property
-    def _text(self) -> str:
-        return "".join(self._parts)
-
     async def _answer(self) -> Outcome:
-        generation, cipher = await db_call(_load, self.claim)
-        self._key = replace(self._key, cipher=cipher)
-        self._writer = self._log.writer(self._key, self.claim.attempt)
+        generation, cipher = await patient_db_call(_load, self.claim)
+        self._log.bring(cipher)
         # Asked for before this worker could hear the bell.
         self._is_stopped = self._is_stopped or generation.stop_requested
         try:
@@ -93,7 +93,8 @@ class GenerationRun:
             is_auto = generation.requested_model == AUTO
             self._route_reason = "default model" if is_auto else "chosen by name"
             await self._begin(generation)
-            self._prompt = await db_call(load_prompt, generation, self._spec)
+            self._prompt = await patient_db_call(load_prompt, generation, self._spec)
+            self._count_carried()
             finished = await self._stream(generation)
         except ChatError as exc:
             # No traceback: a provider's own words are in it, and they may quote the prompt.
@@ -105,29 +106,11 @@ class GenerationRun:
         return self._ended(State.COMPLETED, stop_reason=finished.stop_reason, usage=finished.usage)
 
     async def _begin(self, generation: Generation) -> None:
-        """Open the attempt in the log, in a further attempt each time that loses something."""
-        while True:
-            try:
-                await self._open_attempt(generation)
-                return
-            except LogLost:
-                await self._take_new_attempt()
-
-    async def _take_new_attempt(self) -> None:
-        logger.warning("The event log of generation %s was lost", self.claim.generation_id)
-        self.claim = await db_call(take_new_attempt, self.claim)
-        self._writer = self._log.writer(self._key, self.claim.attempt)
-
-    async def _open_attempt(self, generation: Generation) -> None:
-        started = {
-            "generationId": str(generation.pk),
-            "messageId": str(generation.answer_id),
-            "model": self._spec.name if self._spec else generation.requested_model,
-            "attempt": self.claim.attempt,
-        }
-        await self._writer.write(EventType.STARTED, started)
-        if self.claim.attempt > 1:
-            await self._writer.write(EventType.SNAPSHOT, {"text": self._text})
+        """Open this worker's first attempt, with what earlier ones wrote if that can be used."""
+        assert self._spec is not None
+        # An answer that is to end here keeps its text, whatever its model could make of it.
+        carries = self._spec.continues or self._is_stopped
+        await self._log.begin(generation, self._spec.name, carries=carries)
 
     async def _stream(self, generation: Generation) -> Finished | None:
         """Return how the model finished, or None when the user stopped it."""
@@ -135,7 +118,7 @@ class GenerationRun:
             async with asyncio.timeout(None) as self._scope:
                 if self._is_stopped:
                     return None
-                return await self._consume(generation)
+                return await self._stream_to_end(generation)
         except TimeoutError:
             if not self._is_stopped:
                 raise
@@ -143,12 +126,35 @@ class GenerationRun:
         finally:
             self._scope = None
 
+    async def _stream_to_end(self, generation: Generation) -> Finished:
+        """Take up an answer that broke off, in a further attempt, as long as that may help."""
+        resumptions = 0
+        while True:
+            try:
+                return await self._consume(generation)
+            except StreamBroken:
+                if resumptions == MAX_RESUMPTIONS:
+                    raise
+                resumptions += 1
+                await self._resume(generation)
+
+    async def _resume(self, generation: Generation) -> None:
+        assert self._spec is not None
+        self._lost_usage += self._estimate_usage()
+        logger.warning("Generation %s broke off and is taken up again", generation.pk)
+        await asyncio.sleep(random.uniform(0, RESUMPTION_JITTER_S))  # noqa: S311 - jitter
+        if not self._spec.continues:
+            self._log.forget_text()
+        await self._log.reopen(generation, self._spec.name)
+
     async def _consume(self, generation: Generation) -> Finished:
         assert self._spec is not None
         assert self._prompt is not None
+        self._call_began_at = len(self._log.text)
         provider = await get_registry().open_provider(self._spec)
         route = [Candidate(self._spec, provider)]
-        async with aclosing(stream_completion(self._prompt, route=route)) as events:
+        prompt = continue_prompt(self._prompt, self._log.text)
+        async with aclosing(stream_completion(prompt, route=route)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     await self._show(event.text, generation)
@@ -159,12 +165,7 @@ class GenerationRun:
         raise AssertionError("stream_completion ended without Finished")
 
     async def _show(self, text: str, generation: Generation) -> None:
-        self._parts.append(text)
-        try:
-            await self._writer.write(EventType.DELTA, {"text": text})
-        except LogLost:
-            await self._take_new_attempt()
-            await self._begin(generation)
+        await self._log.add_text(text)
         if self._first_token_ms is None:
             waited = timezone.now() - generation.created
             self._first_token_ms = max(0, round(waited.total_seconds() * 1000))
@@ -179,13 +180,11 @@ class GenerationRun:
         usage: Usage | None = None,
         error: ChatError | None = None,
     ) -> Outcome:
-        text, spec = self._text, self._spec
-        if usage is None:
-            usage = self._estimate_usage()
+        text, spec = self._log.text, self._spec
+        usage = self._lost_usage + (usage or self._estimate_usage())
         return Outcome(
             state=state,
             text=text,
-            last_seq=self._writer.next_seq,
             tokens=count_turn(text) if text else 0,
             usage=usage,
             cost_micros=cost_micros(usage, spec) if spec else 0,
@@ -198,30 +197,32 @@ class GenerationRun:
             error_message=error.message if error else "",
         )
 
+    def _count_carried(self) -> None:
+        """Count what another worker's call used: nobody else is there to tell."""
+        if self._log.text:
+            self._lost_usage += self._estimate_usage()
+
     def _estimate_usage(self) -> Usage:
-        """Return what an answer that was cut short cost, at most: its provider did not say."""
-        if self._prompt is None or not self._parts:
+        """Return what a call that was cut short cost, at most: its provider did not say."""
+        written = self._log.text[self._call_began_at :]
+        if self._prompt is None or not written:
             return Usage(0, 0)
         asked = sum(count_turn(turn.text) for turn in self._prompt.turns)
-        return Usage(asked + count_turn(self._prompt.system), estimate_tokens(self._text))
+        return Usage(asked + count_turn(self._prompt.system), estimate_tokens(written))
 
     async def _finish(self, outcome: Outcome) -> None:
-        end = await self._store(outcome)
+        """Store the answer, then end its log.
+
+        What the log misses is mended before: afterwards no attempt is left to mend it in.
+        """
+        await self._log.settle()
+        outcome = replace(outcome, last_seq=self._log.next_seq)
+        end: Event = await patient_db_call(finish_generation, self.claim, outcome)
         try:
-            await self._writer.write_event(end)
-        except (LogLost, Fenced):
+            await self._log.end(end)
+        except (LogLost, LogAway, Fenced):
             # It is stored: readers that find the log silent are told from the database.
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
-
-    async def _store(self, outcome: Outcome) -> Event:
-        pause_s = 0.1
-        while True:
-            try:
-                return await db_call(finish_generation, self.claim, outcome)
-            except (OperationalError, InterfaceError):
-                logger.warning("Storing generation %s must wait", self.claim.generation_id)
-                await asyncio.sleep(pause_s)
-                pause_s = min(RETRY_CAP_S, pause_s * 2)
 
 
 def _load(claim: Claim) -> tuple[Generation, DataCipher | None]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from conversations.eventlog import EventLog, Fenced, LogLost, StreamKey
+from conversations.eventlog import EventLog, Fenced, LogAway, LogLost, StreamKey
 from conversations.events import Cursor, Event, EventType, hash_text
 from conversations.models import Generation, State
 from conversations.queries import read_answer
@@ -68,6 +68,6 @@ async def log_ended(ended: Ended, log: EventLog) -> None:
 
     Those whom a lost log keeps from hearing it are told from the database.
     """
-    with suppress(Fenced, LogLost):
+    with suppress(Fenced, LogLost, LogAway):
         for event in ended.events:
             await log.append(ended.key, event)

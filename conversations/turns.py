@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import orjson
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.limits import count_send
-from chatbot.accounts.models import User
+from chatbot.accounts.models import Plan, User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from chatbot.core.errors import GenerationActive, IdempotencyMismatch
@@ -39,6 +40,11 @@ from llm.catalog import ModelSpec
 from llm.conf import get_registry
 
 TITLE_CHARS = 60
+
+# Who waits is served in the order of `due_at`. It is fixed when a message is accepted, so nobody
+# waits for ever: only what comes within these bounds after a message can still go before it.
+BEHIND_OWN = timedelta(seconds=10)
+PRO_AHEAD = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +139,18 @@ def _commit_once(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTu
     conversation = find_conversation(ask.user.pk, ask.conversation_id)
     # Known already; reading it again would be one more query.
     conversation.user = ask.user
-    _refuse_while_active(conversation)
+    own_active = _count_active(conversation)
     spec = get_registry().resolve(ask.model or conversation.model)
     count_send(ask.user)
     try:
         with transaction.atomic():
-            return _commit(ask, conversation, spec, write)
+            return _commit(ask, conversation, spec, write, own_active)
     except IntegrityError:
         # Two sends at once: the constraint let one through, and it is committed by now.
         earlier = _find_earlier(ask)
         if earlier is not None:
             return earlier
-        _refuse_while_active(conversation)
+        _count_active(conversation)
         raise
     except CannotOpen as exc:
         raise ContentUnavailable from exc
@@ -160,10 +166,24 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
     return StartedTurn(key, earlier.answer_id, is_new=False)
 
 
-def _refuse_while_active(conversation: Conversation) -> None:
-    active = Generation.objects.filter(conversation=conversation, state__in=ACTIVE_STATES).first()
-    if active is not None:
-        raise GenerationActive(detail=dict(view_generation(active)))
+def _count_active(conversation: Conversation) -> int:
+    """Return how many answers this person waits for. Raises GenerationActive for one of here."""
+    active = Generation.objects.filter(user=conversation.user, state__in=ACTIVE_STATES)
+    others = list(active.only("pk", "conversation_id", "answer_id"))
+    for one in others:
+        if one.conversation_id == conversation.pk:
+            raise GenerationActive(detail=dict(view_generation(one)))
+    return len(others)
+
+
+def due_at(user: User, *, own_active: int, now: datetime) -> datetime:
+    """Return a message's place in line, as a time.
+
+    Each answer that a person already waits for puts their next one further back, so that one
+    person's many messages do not hold up everybody; a plan that is paid for goes ahead.
+    """
+    ahead = PRO_AHEAD if user.plan == Plan.PRO else timedelta()
+    return now + own_active * BEHIND_OWN - ahead
 
 
 def _commit(
@@ -171,7 +191,9 @@ def _commit(
     conversation: Conversation,
     spec: ModelSpec,
     write: Callable[[Conversation], Place],
+    own_active: int,
 ) -> StartedTurn:
+    now = timezone.now()
     place = write(conversation)
     answer = Message(
         conversation=conversation,
@@ -185,7 +207,7 @@ def _commit(
     cipher = open_cipher(conversation)
     system = system_text(conversation, cipher)
     tokens = count_prompt(conversation, place.parent, system, spec) + spec.answer_tokens
-    month = reserve_tokens(ask.user, tokens, now=timezone.now())
+    month = reserve_tokens(ask.user, tokens, now=now)
     generation = Generation.objects.create(
         conversation=conversation,
         user=ask.user,
@@ -196,6 +218,7 @@ def _commit(
         requested_model=ask.model or conversation.model,
         budget_month=month,
         reserved_tokens=tokens,
+        due=due_at(ask.user, own_active=own_active, now=now),
     )
     Conversation.objects.filter(pk=conversation.pk).update(
         active_leaf=answer.seq, updated=timezone.now()

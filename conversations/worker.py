@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from django.db import Error as DatabaseAway
-
-from chatbot.core.db import db_call
+from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
-from conversations.dispatch import Bell, hang_bell, remove_bell
+from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
 from conversations.eventlog import EventLog, Fenced
 from conversations.generations import (
-    HEARTBEAT_S,
     Claim,
+    Held,
     LeaseLost,
+    claim_lapsed,
     claim_waiting,
     fail_abandoned,
     hand_over,
-    renew_lease,
+    heartbeat_s,
+    renew_leases,
 )
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
 from conversations.terminals import log_ended
+from conversations.workers import REPORT_S, WorkerLoad, remove_worker, report_worker
 
 logger = logging.getLogger(__name__)
 
-# How soon a generation starts whose wake-up was lost.
+# How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
 
@@ -43,9 +44,11 @@ class GenerationWorker:
         self._log = log
         self._runs: dict[asyncio.Task[None], GenerationRun] = {}
         self._wake = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._is_draining = False
+        self._poll_at = 0.0
         self._reap_at = 0.0
-        self._board = QueueBoard(log, slots=concurrency)
+        self._board = QueueBoard(log)
 
     @property
     def running(self) -> int:
@@ -55,24 +58,35 @@ class GenerationWorker:
         """Work until drained. Survives a database that is away for a while."""
         bell = Bell(on_work=self._wake.set, on_stop=self._stop)
         hang_bell(bell)
-        heartbeat = spawn(self._keep_leases(), name="lease heartbeat")
+        companions = [
+            spawn(self._keep_leases(), name="lease heartbeat"),
+            spawn(self._report(), name="worker report"),
+            spawn(hear_other_processes(bell, self._has_room), name="doorbell"),
+        ]
         try:
             while not self._is_draining:
                 self._wake.clear()
                 await self._look_for_work()
                 await self._sleep_until_woken()
         finally:
-            heartbeat.cancel()
             remove_bell(bell)
+            for task in companions:
+                task.cancel()
+            await asyncio.wait(companions)
 
     async def drain(self, *, grace_s: float) -> None:
         """Take no new work, give running answers `grace_s` seconds, hand over the rest."""
         self._is_draining = True
+        self._has_room.clear()
         self._wake.set()
-        if not self._runs:
-            return
-        _, late = await asyncio.wait(set(self._runs), timeout=grace_s)
-        await self._let_go(late)
+        await self._try_report()
+        if self._runs:
+            _, late = await asyncio.wait(set(self._runs), timeout=grace_s)
+            await self._let_go(late)
+        try:
+            await db_call(remove_worker, self._owner)
+        except DatabaseAway:
+            logger.warning("The database is away; it will notice that this worker is gone")
 
     async def _let_go(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         runs = {task: self._runs[task] for task in tasks}
@@ -81,7 +95,10 @@ class GenerationWorker:
         if runs:
             await asyncio.wait(set(runs))
         for run in runs.values():
-            await db_call(hand_over, run.claim)
+            try:
+                await db_call(_hand_over, run.claim)
+            except DatabaseAway:
+                logger.warning("%s waits for its lease to lapse", run.claim.generation_id)
 
     async def _look_for_work(self) -> None:
         try:
@@ -101,11 +118,29 @@ class GenerationWorker:
             await log_ended(ended, self._log)
 
     async def _fill_slots(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._poll_at:
+            self._poll_at = now + POLL_S
+            for claim in await self._claim(claim_lapsed):
+                logger.warning("Generation %s lost its worker; taken over", claim.generation_id)
+        await self._claim(claim_waiting)
+        self._note_room()
+        await self._board.post(is_full=not self._has_room.is_set())
+
+    async def _claim(self, claim: Callable[[str, int], list[Claim]]) -> list[Claim]:
         free = self._concurrency - len(self._runs)
-        if free and not self._is_draining:
-            for claim in await db_call(claim_waiting, self._owner, free):
-                self._run(claim)
-        await self._board.post(is_full=len(self._runs) >= self._concurrency)
+        if not free or self._is_draining:
+            return []
+        claims = await db_call(claim, self._owner, free)
+        for one in claims:
+            self._run(one)
+        return claims
+
+    def _note_room(self) -> None:
+        if len(self._runs) < self._concurrency and not self._is_draining:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
 
     def _run(self, claim: Claim) -> None:
         run = GenerationRun(claim, self._log)
@@ -123,6 +158,7 @@ class GenerationWorker:
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._runs[task]
         RUNNING.dec()
+        self._note_room()
         self._wake.set()
 
     def _stop(self, generation_id: UUID) -> None:
@@ -137,20 +173,46 @@ class GenerationWorker:
         except TimeoutError:
             return
 
+    async def _report(self) -> None:
+        while True:
+            await self._try_report()
+            await asyncio.sleep(REPORT_S)
+
+    async def _try_report(self) -> None:
+        load = WorkerLoad(self._owner, len(self._runs), self._concurrency, self._is_draining)
+        try:
+            await db_call(report_worker, load)
+        except DatabaseAway:
+            logger.warning("The worker could not report itself; it goes on")
+
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            for task, run in tuple(self._runs.items()):
-                await self._keep_lease(task, run)
+            await asyncio.sleep(heartbeat_s())
+            # Those that begin while the database is asked are not among what it answers.
+            runs = tuple(self._runs.items())
+            if not runs:
+                continue
+            try:
+                held = await db_call(renew_leases, self._owner)
+            except DatabaseAway:
+                # Nobody can claim them while the database is away; a late finish decides.
+                logger.warning("The leases of %d generations were not renewed", len(runs))
+                continue
+            for task, run in runs:
+                self._check_hold(task, run, held)
 
-    async def _keep_lease(self, task: asyncio.Task[None], run: GenerationRun) -> None:
-        try:
-            if await db_call(renew_lease, run.claim):
-                run.stop()
-        except LeaseLost:
-            if not task.done():
-                logger.warning("Lost the lease of generation %s", run.claim.generation_id)
-                task.cancel()
-        except DatabaseAway:
-            # Nobody can claim it while the database is away; its late finish decides.
-            logger.warning("The lease of generation %s was not renewed", run.claim.generation_id)
+    def _check_hold(self, task: asyncio.Task[None], run: GenerationRun, held: Held) -> None:
+        claim = run.claim
+        if claim.generation_id in held.stopping:
+            run.stop()
+        # An attempt that the run itself has taken meanwhile is newer than what was read.
+        if claim.attempt < held.attempts.get(claim.generation_id, 0) or (
+            claim.generation_id not in held.attempts and not task.done()
+        ):
+            logger.warning("Lost the lease of generation %s", claim.generation_id)
+            task.cancel()
+
+
+def _hand_over(claim: Claim) -> None:
+    if hand_over(claim):
+        announce_work()

@@ -13,10 +13,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from llm.catalog import ModelSpec
-from llm.errors import ProviderError, StreamBroken
+from llm.errors import AnswerDeclined, EmptyAnswer, ProviderError, StreamBroken
 from llm.providers.base import Provider
 from llm.retry import retry_delay_s
-from llm.types import Prompt, StreamEvent, TextDelta
+from llm.types import Finished, Prompt, StreamEvent, TextDelta, Usage
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +91,19 @@ async def _attempt(prompt: Prompt, candidate: Candidate) -> AsyncGenerator[Engin
                     yield Chosen(spec)
                 yield event
         except ProviderError as error:
+            if _is_rest_of_nothing(prompt, error):
+                yield Finished("end_turn", Usage(0, 0))
+                return
             if not has_text:
                 raise
             log.warning("%s broke off: %s", spec.name, error.code)
             raise StreamBroken(retry_after_s=error.retry_after_s) from error
+
+
+def _is_rest_of_nothing(prompt: Prompt, error: ProviderError) -> bool:
+    """Say whether an answer was already whole when its model was asked to go on from it."""
+    is_empty = isinstance(error, EmptyAnswer) and not isinstance(error, AnswerDeclined)
+    return is_empty and prompt.turns[-1].role == "assistant"
 
 
 def _log_failure(candidate: Candidate, error: ProviderError, *, attempt: int) -> None:

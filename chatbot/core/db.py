@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# What a unit of work raises when the database is away, restarts, or drops the connection.
+DatabaseAway = (OperationalError, InterfaceError)
+
+# Between tries of what must wait for a database that is away; the pause grows to the cap.
+RETRY_S = 0.1
+RETRY_CAP_S = 2.0
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -54,3 +64,18 @@ async def db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
     context = contextvars.copy_context()
     call = partial(context.run, _with_own_connection, partial(work, *args, **kwargs))
     return await asyncio.get_running_loop().run_in_executor(_threads(), call)
+
+
+async def patient_db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a unit of work that can wait for a database that is away, and be run again.
+
+    Whether a try that failed was committed is not known: the work has to bear repeating.
+    """
+    pause_s = RETRY_S
+    while True:
+        try:
+            return await db_call(work, *args, **kwargs)
+        except DatabaseAway:
+            logger.warning("The database is away; trying again in %.1f s", pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(RETRY_CAP_S, pause_s * 2)

@@ -6,21 +6,35 @@ that swallows packets. Here a failed call fails at once, and its caller decides.
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import redis
 import redis.asyncio
 from django.conf import settings
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
+
+from chatbot.core.tasks import spawn
 
 CONNECT_TIMEOUT_S = 1.0
 REPLY_TIMEOUT_S = 2.0
 # redis-py refuses commands beyond this many at once instead of letting them wait.
 MAX_CONNECTIONS = 512
+# What goes out in one piece: a reply of many logs' pages stays within memory.
+PIPELINE_COMMANDS = 64
+
+# What a call raises when the server is away, restarts, or does not answer in time.
+RedisAway = (RedisError, OSError)
 
 AsyncRedis = redis.asyncio.Redis
+Command = Sequence[str | bytes | int]
 
 
 def open_redis(*, reply_timeout_s: float = REPLY_TIMEOUT_S) -> AsyncRedis:
@@ -34,6 +48,7 @@ def open_redis(*, reply_timeout_s: float = REPLY_TIMEOUT_S) -> AsyncRedis:
         socket_timeout=reply_timeout_s,
         max_connections=MAX_CONNECTIONS,
         retry=AsyncRetry(NoBackoff(), 0),
+        protocol=2,
     )
     return client
 
@@ -48,3 +63,120 @@ def blocking_redis() -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
     )
     return client
+
+
+class RedisLine:
+    """One connection that one task has to itself, without a pool between.
+
+    Commands go out together and their replies come back in order. Whatever goes wrong drops the
+    connection, so that no late reply is taken for another command's; the next call opens a new
+    one, and sends `greeting` first.
+    """
+
+    def __init__(self, *, greeting: Iterable[Command] = ()) -> None:
+        pool = ConnectionPool.from_url(
+            settings.REDIS_URL,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            # `call` bounds a whole exchange at once.
+            socket_timeout=None,
+            retry=AsyncRetry(NoBackoff(), 0),
+            protocol=2,
+        )
+        self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        self._greeting = tuple(greeting)
+
+    async def call(self, commands: Sequence[Command], *, timeout_s: float) -> list[Any]:
+        """Return the replies, a refused command's ResponseError among them.
+
+        Raises what `RedisAway` names. Then it is not known which commands were carried out.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                if not self._connection.is_connected:
+                    await self._connection.connect()  # type: ignore[no-untyped-call]
+                    await self._exchange(self._greeting)
+                return await self._exchange(commands)
+        except TimeoutError as exc:
+            await self._drop()
+            raise redis.exceptions.TimeoutError("Redis did not answer in time.") from exc
+        except BaseException:
+            await self._drop()
+            raise
+
+    async def aclose(self) -> None:
+        await self._drop()
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        connection = self._connection
+        packed = b"".join(
+            piece for command in commands for piece in connection.pack_command(*command)
+        )
+        await connection.send_packed_command(packed, check_health=False)
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response())
+            except ResponseError as exc:
+                replies.append(exc)
+        return replies
+
+    async def _drop(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+
+class RedisPipeline:
+    """One connection for many tasks: what they ask at the same moment goes out together.
+
+    A crowd that comes at once costs a few round trips and no further connection.
+    """
+
+    def __init__(self, *, greeting: Iterable[Command] = ()) -> None:
+        self._line = RedisLine(greeting=greeting)
+        self._asked: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._carrier: asyncio.Task[None] | None = None
+
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Return the reply to one command. Raises what `RedisAway` names.
+
+        A caller that is cancelled gives up the reply; the command may be carried out.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked.append((command, answer))
+        if self._carrier is None or self._carrier.done():
+            self._carrier = spawn(self._carry(), name="redis pipeline")
+        return await answer
+
+    async def aclose(self) -> None:
+        if self._carrier is not None:
+            self._carrier.cancel()
+            await asyncio.wait([self._carrier])
+        self._fail_all(redis.exceptions.ConnectionError("The connection was closed."))
+        await self._line.aclose()
+
+    async def _carry(self) -> None:
+        while self._asked:
+            batch = [self._asked.popleft() for _ in range(min(len(self._asked), PIPELINE_COMMANDS))]
+            try:
+                commands = [command for command, _ in batch]
+                replies = await self._line.call(commands, timeout_s=REPLY_TIMEOUT_S)
+            except RedisAway as exc:
+                replies = [exc] * len(batch)
+            except asyncio.CancelledError:
+                self._asked.extendleft(reversed(batch))
+                raise
+            for (_, answer), reply in zip(batch, replies, strict=True):
+                _settle(answer, reply)
+
+    def _fail_all(self, exc: Exception) -> None:
+        while self._asked:
+            _, answer = self._asked.popleft()
+            _settle(answer, exc)
+
+
+def _settle(answer: asyncio.Future[Any], reply: Any) -> None:
+    if answer.done():
+        return
+    if isinstance(reply, Exception):
+        answer.set_exception(reply)
+    else:
+        answer.set_result(reply)

@@ -165,6 +165,11 @@ MODEL_CACHE_DIR = Path(env.text("MODEL_CACHE_DIR", str(_CACHE_HOME / "chatbot" /
 FIRST_TOKEN_TIMEOUT_S = env.seconds("FIRST_TOKEN_TIMEOUT_S", 60)
 TOKEN_TIMEOUT_S = env.seconds("TOKEN_TIMEOUT_S", 20)
 GENERATION_CONCURRENCY = env.number("GENERATION_CONCURRENCY", 4, least=1)
+# Long enough to outlive a pause of the worker, short enough to wait for another to take over.
+GENERATION_LEASE_S = env.seconds("GENERATION_LEASE_S", 15)
+DRAIN_GRACE_S = env.seconds("DRAIN_GRACE_S", 20)
+# After its terminal event a log is kept this long for readers that come back to it.
+EVENT_LOG_RETENTION_S = env.seconds("EVENT_LOG_RETENTION_S", 15 * 60)
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT", "You are a helpful assistant. Answer clearly.")
 
 BUDGET_TOKENS = {

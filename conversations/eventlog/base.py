@@ -13,10 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from chatbot.core.crypto import DataCipher
-from conversations.events import Cursor, Event, EventType
-
-# After the terminal event a log is kept this long for readers that come back to it.
-RETENTION_S = 15 * 60
+from conversations.events import START, Cursor, Event, EventType
 
 
 class Fenced(Exception):
@@ -28,6 +25,10 @@ class LogLost(Exception):
 
     Something was lost. The writer takes a new attempt and begins it with a snapshot.
     """
+
+
+class LogAway(Exception):
+    """The log's store does not answer. What was written may or may not be in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class StreamKey:
 class LogWriter(Protocol):
     """The writer's side of a log: numbers the events of one attempt.
 
-    A log may send events on a little later. What it then learns is raised by the next write; a
-    terminal event is written when the call returns.
+    A log may send events on a little later, and neighbouring deltas as one. What it then learns
+    is raised by the next call.
     """
 
     @property
@@ -58,6 +59,13 @@ class LogWriter(Protocol):
     async def write_event(self, event: Event) -> None:
         """Append an event that was numbered with `next_seq`. Raises Fenced or LogLost."""
 
+    async def flush(self) -> None:
+        """Return once the log holds all that was written.
+
+        Raises Fenced or LogLost, or LogAway when the store does not take it in time; it is then
+        still tried, as long as it makes sense.
+        """
+
 
 class EventLog(Protocol):
     def writer(self, key: StreamKey, attempt: int) -> LogWriter:
@@ -66,24 +74,33 @@ class EventLog(Protocol):
     async def append(self, key: StreamKey, event: Event) -> None:
         """Add the next event of an attempt; one that is there already is not added twice.
 
-        A terminal event starts the retention time. Raises Fenced or LogLost.
+        A terminal event starts the retention time. Raises Fenced, LogLost or LogAway.
+        """
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        """Return a run of what comes right after a cursor, oldest first; empty at the end.
+
+        Raises LogAway.
         """
 
     def follow(
-        self, key: StreamKey, after: Cursor, *, idle_s: float
+        self, key: StreamKey, after: Cursor, *, idle_s: float, is_new: bool = False
     ) -> AsyncGenerator[list[Event]]:
         """Yield what comes after a cursor, oldest first, then what arrives.
 
+        Of a log that `is_new` nothing has been missed, so there is no looking back.
+
         Each batch is what has gathered since the last one. An empty batch means that nothing
-        came for `idle_s` seconds, and is a chance to look elsewhere. Ends after the terminal
-        event, also when the cursor is already behind it.
+        came for `idle_s` seconds, and is a chance to look elsewhere; a store that is away is
+        silent. Ends after the terminal event. Nothing is yielded across a gap: what follows one
+        begins with the first event of a later attempt, or with a snapshot.
         """
 
-    async def exists(self, key: StreamKey) -> bool:
-        """Say whether anything is kept under this key."""
-
     async def delete(self, key: StreamKey) -> None:
-        """Forget a log; its readers find the rest, if there is any, in the database."""
+        """Forget a log; its readers find the rest, if there is any, in the database.
+
+        Raises LogAway.
+        """
 
     async def aclose(self) -> None:
         """Let go of connections and tasks; call it in the event loop that used the log."""

@@ -9,16 +9,20 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
-from conversations.eventlog.base import RETENTION_S, Fenced, LogLost, StreamKey
+from django.conf import settings
+
+from conversations.eventlog.base import Fenced, LogLost, StreamKey
 from conversations.eventlog.window import Window
 from conversations.eventlog.writer import DirectWriter
-from conversations.events import Cursor, Event
+from conversations.events import START, Cursor, Event
 
 
 class MemoryEventLog:
     def __init__(
-        self, *, retention_s: float = RETENTION_S, clock: Callable[[], float] = monotonic
+        self, *, retention_s: float | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
+        if retention_s is None:
+            retention_s = settings.EVENT_LOG_RETENTION_S
         self._streams: dict[StreamKey, Window] = {}
         self._readers: dict[StreamKey, int] = {}
         # In the order of their ends, since every log is retained for the same time.
@@ -44,8 +48,13 @@ class MemoryEventLog:
         if event.is_terminal:
             self._ended.append((self._clock() + self._retention_s, key))
 
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        self._expire()
+        stream = self._streams.get(key)
+        return stream.after(after) if stream is not None else []
+
     async def follow(
-        self, key: StreamKey, after: Cursor, *, idle_s: float
+        self, key: StreamKey, after: Cursor, *, idle_s: float, is_new: bool = False
     ) -> AsyncGenerator[list[Event]]:
         self._expire()
         stream = self._streams.setdefault(key, Window())
@@ -63,11 +72,6 @@ class MemoryEventLog:
                     yield []
         finally:
             self._leave(key)
-
-    async def exists(self, key: StreamKey) -> bool:
-        self._expire()
-        stream = self._streams.get(key)
-        return stream is not None and not stream.is_empty
 
     async def delete(self, key: StreamKey) -> None:
         self._streams.pop(key, None)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 
+from django.conf import settings
+
 from conversations.eventlog.base import EventLog
 from conversations.eventlog.memory import MemoryEventLog
+from conversations.eventlog.redis import RedisEventLog
 
 
 @cache
 def get_event_log() -> EventLog:
-    return MemoryEventLog()
+    """Return the log in Redis where there is one, else the process's own."""
+    return RedisEventLog() if settings.REDIS_URL else MemoryEventLog()

@@ -4,7 +4,37 @@ from __future__ import annotations
 
 import asyncio
 
-from conversations.events import START, Cursor, Event
+from conversations.events import START, Cursor, Event, EventType
+
+
+def _follows(after: Cursor, event: Event) -> bool:
+    if event.type is EventType.SNAPSHOT:
+        return True
+    at = event.cursor
+    return at.seq == (after.seq + 1 if at.attempt == after.attempt else 1)
+
+
+def after_gap(after: Cursor, events: list[Event]) -> list[Event]:
+    """Return the run of events that may follow a cursor, each following the one before.
+
+    It begins with the cursor's successor, or with one that begins anew: nothing is appended
+    across a gap.
+    """
+    if events and _follows(after, events[0]) and _is_contiguous(events):
+        return events
+    run: list[Event] = []
+    for event in events:
+        if _follows(run[-1].cursor if run else after, event):
+            run.append(event)
+        elif run:
+            break
+    return run
+
+
+def _is_contiguous(events: list[Event]) -> bool:
+    first, last = events[0].cursor, events[-1].cursor
+    # Ids only grow, so that as many as there is room for are all there are.
+    return first.attempt == last.attempt and last.seq - first.seq == len(events) - 1
 
 
 class Window:

@@ -38,6 +38,12 @@ class Generation(models.Model):
     answer_id = models.UUIDField(editable=False)
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    claims = models.PositiveSmallIntegerField(
+        default=0, help_text="workers that took it and did not hand it back"
+    )
+    due = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="the place in line: see turns.due_at"
+    )
     last_seq = models.PositiveIntegerField(
         default=0, help_text="seq of the terminal event within the last attempt"
     )
@@ -82,9 +88,19 @@ class Generation(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["created"],
+                fields=["due", "id"],
+                condition=models.Q(state=State.QUEUED),
+                name="generation_queue",
+            ),
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(state=State.RUNNING),
+                name="generation_leases",
+            ),
+            models.Index(
+                fields=["user"],
                 condition=models.Q(state__in=ACTIVE_STATES),
-                name="generation_work",
+                name="generation_active_of_user",
             ),
             models.Index(
                 fields=["-finished"],

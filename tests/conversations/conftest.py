@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -8,14 +8,17 @@ from uuid import UUID
 import pytest
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
+from pytest_django import Settings
 
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
 from conversations.eventlog import StreamKey
+from conversations.eventlog.redis import RedisEventLog
 from conversations.models import Conversation
 from tests.factories import make_conversation
 from tests.sse import Frame, read_frames
+from tests.valkey import Valkey
 
 
 class ApiClient:
@@ -84,3 +87,25 @@ async def conversation(user: User) -> Conversation:
 @pytest.fixture
 def conversation_id(conversation: Conversation) -> UUID:
     return conversation.pk
+
+
+@pytest.fixture(scope="session")
+def valkey_process() -> Iterator[Valkey]:
+    valkey = Valkey()
+    yield valkey
+    valkey.close()
+
+
+@pytest.fixture
+def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
+    """A Valkey of the tests' own, empty, which the test may stop and start."""
+    valkey_process.client.flushall()
+    settings.REDIS_URL = valkey_process.url
+    return valkey_process
+
+
+@pytest.fixture
+async def redis_log(valkey: Valkey) -> AsyncIterator[RedisEventLog]:
+    log = RedisEventLog()
+    yield log
+    await log.aclose()

@@ -153,6 +153,6 @@ async def test_a_reader_of_a_deleted_conversation_comes_to_an_end(
                 await api.call("delete", f"/conversations/{conversation}")
     assert seen[-1].event == "delta"
     provider.wait_until_closed()
-    assert not await event_log.exists(key_of(conversation, seen))
+    assert not await event_log.read(key_of(conversation, seen))
     events = f"/generations/{seen[0].data['generationId']}/events"
     assert (await api.call("get", events)).status_code == 404

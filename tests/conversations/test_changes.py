@@ -115,7 +115,7 @@ async def test_deleting_stops_what_is_written_and_forgets_what_was_logged(
         assert await asyncio.wait_for(stopped.get(), 10) == generation.pk
     finally:
         remove_bell(bell)
-    assert not await event_log.exists(key)
+    assert not await event_log.read(key)
     for model in (Conversation, Message, Generation):
         assert not await db_call(model.objects.exists)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,17 +13,18 @@ from django.utils import timezone
 from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.models import User
 from conversations.generations import (
-    MAX_ATTEMPTS,
+    MAX_CLAIMS,
     Claim,
     LeaseLost,
     Outcome,
+    claim_lapsed,
     claim_waiting,
     fail_abandoned,
     finish_generation,
     hand_over,
     list_waiting,
     release_leases,
-    renew_lease,
+    renew_leases,
     request_stop,
     take_new_attempt,
 )
@@ -92,11 +94,12 @@ def test_a_held_generation_is_not_given_to_another(user: User) -> None:
 def test_a_lapsed_lease_is_claimed_with_the_next_attempt(user: User) -> None:
     generation = queue_generation(user)
     stale = claimed("one")
+    assert claim_lapsed("two", 1) == []
     let_lease_lapse(generation)
-    fresh = claimed("two")
+    (fresh,) = claim_lapsed("two", 1)
     assert (stale.attempt, fresh.attempt) == (1, 2)
-    with pytest.raises(LeaseLost):
-        renew_lease(stale)
+    assert renew_leases("one").attempts == {}
+    assert renew_leases("two").attempts == {generation.pk: 2}
     with pytest.raises(LeaseLost):
         finish_generation(stale, done("stale"))
     finish_generation(fresh, done("fresh"))
@@ -117,18 +120,20 @@ def test_finishing_stores_answer_usage_and_settlement_together(user: User) -> No
 def test_a_generation_finishes_once(user: User) -> None:
     queue_generation(user)
     claim = claimed()
-    finish_generation(claim, done())
+    first = finish_generation(claim, done())
+    # As when nobody knows whether the first was committed.
+    assert finish_generation(claim, done("again")) == first
     with pytest.raises(LeaseLost):
-        finish_generation(claim, done("again"))
+        finish_generation(replace(claim, attempt=2), done("again"))
     assert read_budget(user, now=timezone.now()).spent == 35
 
 
 def test_renewing_tells_of_a_wish_to_stop(user: User) -> None:
     generation = queue_generation(user)
     claim = claimed()
-    assert renew_lease(claim) is False
+    assert renew_leases(claim.owner).stopping == frozenset()
     assert request_stop(generation) is None
-    assert renew_lease(claim) is True
+    assert renew_leases(claim.owner).stopping == {generation.pk}
 
 
 def test_stopping_what_waits_ends_it_and_returns_the_reservation(user: User) -> None:
@@ -171,7 +176,7 @@ def test_a_new_attempt_fences_the_old(user: User) -> None:
 
 
 def test_what_took_too_many_workers_fails_for_good(user: User) -> None:
-    generation = queue_generation(user, attempt=MAX_ATTEMPTS)
+    generation = queue_generation(user, claims=MAX_CLAIMS)
     assert claim_next("one") is None
     (ended,) = fail_abandoned()
     assert ended.events[-1].data["error"]["code"] == "worker_lost"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,8 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import AsyncClient
 from pytest_django import Settings
 
-from conversations.dispatch import has_workers
+from chatbot.core.db import db_call
 from conversations.worker import GenerationWorker
+from conversations.workers import WorkerLoad, report_worker
 from llm.conf import set_local_endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,9 +27,8 @@ async def ready() -> tuple[int, Any]:
 
 @pytest.fixture
 async def at_work(worker: GenerationWorker) -> None:
-    """A worker that has come as far as its first wait."""
-    await asyncio.sleep(0)
-    assert has_workers()
+    """A worker that has reported itself."""
+    await db_call(report_worker, WorkerLoad("test", 0, 4, is_draining=False))
 
 
 async def test_a_process_that_turns_is_healthy_whatever_is_missing() -> None:
@@ -59,7 +58,8 @@ async def test_without_its_database_it_is_not_ready(
 
     with monkeypatch.context() as patch:
         patch.setattr(BaseDatabaseWrapper, "cursor", refuse)
-        assert await ready() == (503, {"status": "unready", **ALL, "database": False})
+        missing = {"database": False, "worker": False}
+        assert await ready() == (503, {"status": "unready", **ALL, **missing})
     assert (await ready())[0] == 200
 
 

@@ -14,6 +14,7 @@ from conversations.events import START, Cursor, Event, EventType
 from conversations.generations import FIRST_GUESS_MS, claim_waiting
 from conversations.models import Generation
 from conversations.queueboard import QueueBoard
+from conversations.workers import WorkerLoad, report_worker
 from tests.conversations.rows import queue_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def told(log: MemoryEventLog, generation: Generation) -> list[tuple[str, Any]]:
     """Return the ids and places in the log of a generation."""
     key = key_of(generation)
-    if not await log.exists(key):
+    if not await log.read(key):
         return []
     batch = await anext(log.follow(key, START, idle_s=1))
     return [(str(event.cursor), event.data.get("position")) for event in batch]
@@ -35,24 +36,26 @@ def key_of(generation: Generation) -> StreamKey:
 async def test_nothing_is_told_while_there_are_free_slots(user: User) -> None:
     log = MemoryEventLog()
     waiting = await db_call(queue_generation, user)
-    await QueueBoard(log, slots=2).post(is_full=False)
+    await QueueBoard(log).post(is_full=False)
     assert await told(log, waiting) == []
 
 
 async def test_each_who_waits_is_told_place_and_guess(user: User) -> None:
     log = MemoryEventLog()
+    for name in ("one", "two"):
+        await db_call(report_worker, WorkerLoad(name, 1, 1, is_draining=False))
     waiting = [await db_call(queue_generation, user) for _ in range(3)]
-    await QueueBoard(log, slots=2).post(is_full=True)
+    await QueueBoard(log).post(is_full=True)
     for position, generation in enumerate(waiting, start=1):
         (event,) = await anext(log.follow(key_of(generation), START, idle_s=1))
         assert event.type is EventType.QUEUED
-        assert event.data == {"position": position, "etaMs": FIRST_GUESS_MS * position // 2}
+        assert event.data == {"position": position, "etaMs": FIRST_GUESS_MS // 2 * position}
 
 
 async def test_a_place_is_told_again_only_when_it_changes(user: User) -> None:
     log = MemoryEventLog()
     first, second = [await db_call(queue_generation, user) for _ in range(2)]
-    board = QueueBoard(log, slots=1)
+    board = QueueBoard(log)
     await board.post(is_full=True)
     await board.post(is_full=True)
     assert await told(log, second) == [("0-1", 2)]
@@ -68,14 +71,14 @@ async def test_a_place_never_comes_after_the_answer_has_begun(user: User) -> Non
     log = MemoryEventLog()
     first, second = [await db_call(queue_generation, user) for _ in range(2)]
     await log.append(key_of(first), Event(Cursor(1, 1), EventType.STARTED))
-    await QueueBoard(log, slots=1).post(is_full=True)
+    await QueueBoard(log).post(is_full=True)
     assert await told(log, first) == [("1-1", None)]
     assert await told(log, second) == [("0-1", 2)]
 
 
 async def test_an_empty_line_is_forgotten(user: User) -> None:
     log = MemoryEventLog()
-    board = QueueBoard(log, slots=1)
+    board = QueueBoard(log)
     earlier = await db_call(queue_generation, user)
     await board.post(is_full=True)
     await db_call(claim_waiting, "worker", 1)

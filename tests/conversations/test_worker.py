@@ -104,7 +104,7 @@ async def test_those_who_wait_are_told_their_place(
 async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
     api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    provider.script({"chunks": ["stale ", "words"], "hold_after": 1}, {"text": "fresh words"})
+    provider.script({"chunks": ["first ", "stale"], "hold_after": 1}, {"text": "fresh words"})
     stale = GenerationWorker(owner="stale", concurrency=1, log=event_log)
     task = spawn(stale.run(), name="stale worker")
     conversation = await api.new_conversation()
@@ -122,5 +122,7 @@ async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
     await task
     await fresh_task
     answer = (await api.read(conversation))["messages"][1]
-    assert answer["content"] == "fresh words"
+    assert answer["content"] == "first fresh words"
+    asked = provider.requests()[1]["body"]["messages"]
+    assert asked[-1] == {"role": "assistant", "content": "first "}
     assert (await db_call(rows.get)).attempt == 2

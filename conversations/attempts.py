@@ -1,0 +1,132 @@
+"""The text of a generation and its log, through as many attempts as it takes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from chatbot.core.crypto import DataCipher
+from chatbot.core.db import patient_db_call
+from conversations.eventlog import EventLog, LogAway, LogLost, LogWriter, StreamKey
+from conversations.events import START, Event, EventType, fold_text
+from conversations.generations import Claim, take_new_attempt
+from conversations.models import Generation
+
+logger = logging.getLogger(__name__)
+
+
+class AttemptLog:
+    """What one worker writes of one generation, and where it stands.
+
+    A log that lost events is begun anew in a further attempt, with a snapshot of the text.
+    Everything here may raise LeaseLost or Fenced, when the generation is another worker's.
+    """
+
+    def __init__(self, claim: Claim, log: EventLog) -> None:
+        self.claim = claim
+        self._log = log
+        self._key = claim.key
+        self._writer: LogWriter = log.writer(claim.key, claim.attempt)
+        self._parts: list[str] = []
+        self._opening: dict[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    @property
+    def next_seq(self) -> int:
+        return self._writer.next_seq
+
+    def bring(self, cipher: DataCipher | None) -> None:
+        """Give the log the conversation's key; without it nothing is logged."""
+        self._key = StreamKey(self._key.conversation_id, self._key.generation_id, cipher)
+        self._writer = self._log.writer(self._key, self.claim.attempt)
+
+    async def begin(self, generation: Generation, model: str, *, carries: bool) -> None:
+        """Open the claimed attempt; if it `carries`, with the text that earlier ones left."""
+        self._describe(generation, model)
+        if self.claim.attempt == 1:
+            await self._write(EventType.STARTED, self._numbered_opening())
+            return
+        try:
+            # The attempt stands in the log before it is read: nothing is added to it after.
+            await self._writer.write(EventType.STARTED, self._numbered_opening())
+            await self._writer.flush()
+            if carries:
+                self._parts = [await self._read_text()]
+        except LogAway:
+            logger.warning("The log of generation %s is away; it begins anew", generation.pk)
+        except LogLost:
+            await self._renew()
+            return
+        await self._write(EventType.SNAPSHOT, {"text": self.text})
+
+    async def reopen(self, generation: Generation, model: str) -> None:
+        """Go on in a further attempt, with a snapshot of the text as it is now."""
+        self._describe(generation, model)
+        await self._renew()
+
+    def forget_text(self) -> None:
+        self._parts = []
+
+    async def add_text(self, text: str) -> None:
+        self._parts.append(text)
+        try:
+            await self._writer.write(EventType.DELTA, {"text": text})
+        except LogLost:
+            await self._renew()
+
+    async def settle(self) -> None:
+        """Return once the log holds the whole text, or cannot be had for now."""
+        while True:
+            try:
+                await self._writer.flush()
+                return
+            except LogLost:
+                await self._renew()
+            except LogAway:
+                return
+
+    async def end(self, event: Event) -> None:
+        """Write the terminal event. Raises LogLost or LogAway when it is not in the log."""
+        await self._writer.write_event(event)
+
+    def _describe(self, generation: Generation, model: str) -> None:
+        self._opening = {
+            "generationId": str(generation.pk),
+            "messageId": str(generation.answer_id),
+            "model": model,
+        }
+
+    def _numbered_opening(self) -> dict[str, Any]:
+        return {**self._opening, "attempt": self.claim.attempt}
+
+    async def _write(self, kind: EventType, data: dict[str, Any]) -> None:
+        try:
+            await self._writer.write(kind, data)
+        except LogLost:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Fence what this worker itself wrote before, and tell the whole text again."""
+        while True:
+            logger.warning("Generation %s goes on in a further attempt", self.claim.generation_id)
+            self.claim = await patient_db_call(take_new_attempt, self.claim)
+            self._writer = self._log.writer(self._key, self.claim.attempt)
+            try:
+                await self._writer.write(EventType.STARTED, self._numbered_opening())
+                await self._writer.write(EventType.SNAPSHOT, {"text": self.text})
+                return
+            except LogLost:
+                continue
+
+    async def _read_text(self) -> str:
+        """Return what the earlier attempts told their readers, as far as the log has it."""
+        text, after = "", START
+        while page := await self._log.read(self._key, after):
+            text = fold_text(page, text)
+            after = page[-1].cursor
+        return text

@@ -1,0 +1,128 @@
+"""Wake-ups between processes, over Redis. They are hints: what is lost costs a moment.
+
+New work is a token in a list, which wakes one worker that has room. A stop is an entry in a
+short stream, which every worker reads, because one of them writes that answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from uuid import UUID
+
+from chatbot.core.redis import RedisAway, RedisLine, blocking_redis
+
+logger = logging.getLogger(__name__)
+
+WORK = "doorbell:work"
+STOPS = "doorbell:stops"
+# More tokens than workers could take at once are of no use.
+MAX_TOKENS = 1000
+MAX_STOPS = 1000
+KEEP_S = 60
+BLOCK_S = 1
+# Beyond the block: a server that does not answer by then is away.
+PATIENCE_S = 2.0
+RETRY_S = 0.5
+# Rings that wait while the server is away; further ones are left to the workers' own looking.
+MAX_WAITING = 256
+
+# A thread of its own: whoever rings has committed, and must not wait for Redis.
+_ringer = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
+_waiting = BoundedSemaphore(MAX_WAITING)
+
+
+def ring_work() -> None:
+    """Wake a worker that has room. Returns at once."""
+
+    def ring() -> None:
+        with blocking_redis().pipeline(transaction=False) as pipe:
+            pipe.lpush(WORK, b"")
+            pipe.ltrim(WORK, 0, MAX_TOKENS - 1)
+            pipe.expire(WORK, KEEP_S)
+            pipe.execute()
+
+    _submit(ring)
+
+
+def ring_stop(generation_id: UUID) -> None:
+    """Tell the worker that writes this generation. Returns at once."""
+
+    def ring() -> None:
+        with blocking_redis().pipeline(transaction=False) as pipe:
+            pipe.xadd(STOPS, {"g": generation_id.bytes}, maxlen=MAX_STOPS)
+            pipe.expire(STOPS, KEEP_S)
+            pipe.execute()
+
+    _submit(ring)
+
+
+def _submit(ring: Callable[[], None]) -> None:
+    if _waiting.acquire(blocking=False):
+        _ringer.submit(_ring, ring)
+
+
+def _ring(ring: Callable[[], None]) -> None:
+    try:
+        ring()
+    except RedisAway as exc:
+        logger.warning("A wake-up was lost: %s", type(exc).__name__)
+    finally:
+        _waiting.release()
+
+
+async def hear_work(on_work: Callable[[], None], has_room: asyncio.Event) -> None:
+    """Call `on_work` for each token taken, and take none while there is no room."""
+    line = RedisLine()
+    try:
+        while True:
+            await has_room.wait()
+            try:
+                (token,) = await line.call(
+                    [("BLPOP", WORK, BLOCK_S)], timeout_s=BLOCK_S + PATIENCE_S
+                )
+            except RedisAway:
+                await asyncio.sleep(RETRY_S)
+                continue
+            if isinstance(token, Exception):
+                await asyncio.sleep(RETRY_S)
+            elif token is not None:
+                on_work()
+    finally:
+        await line.aclose()
+
+
+async def hear_stops(on_stop: Callable[[UUID], None]) -> None:
+    """Call `on_stop` for each stop rung from now on, also across a short absence of Redis."""
+    line = RedisLine()
+    last: bytes | None = None
+    try:
+        while True:
+            try:
+                if last is None:
+                    last = await _newest(line)
+                read = ("XREAD", "BLOCK", BLOCK_S * 1000, "STREAMS", STOPS, last)
+                (reply,) = await line.call([read], timeout_s=BLOCK_S + PATIENCE_S)
+            except RedisAway:
+                await asyncio.sleep(RETRY_S)
+                continue
+            if isinstance(reply, Exception):
+                await asyncio.sleep(RETRY_S)
+                continue
+            for _, entries in reply or ():
+                for entry_id, (_, identity) in entries:
+                    last = entry_id
+                    on_stop(UUID(bytes=identity))
+    finally:
+        await line.aclose()
+
+
+async def _newest(line: RedisLine) -> bytes:
+    ask = ("XREVRANGE", STOPS, "+", "-", "COUNT", 1)
+    (entries,) = await line.call([ask], timeout_s=PATIENCE_S)
+    if isinstance(entries, Exception):
+        raise entries
+    return entries[0][0] if entries else b"0-0"

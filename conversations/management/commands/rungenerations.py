@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from argparse import ArgumentParser
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from chatbot.core.tasks import spawn
+from conversations.eventlog import get_event_log
+from conversations.worker import GenerationWorker
+from llm.conf import get_registry
+
+
+def owner_name() -> str:
+    """Return a name that no other worker has, now or later."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
+class Command(BaseCommand):
+    help = (
+        "Write answers: takes queued generations, asks the models, feeds the event log and stores "
+        "what was said. Run as many as there is work for. SIGTERM lets running answers finish for "
+        "DRAIN_GRACE_S seconds and hands the rest to other workers; a second one ends at once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--concurrency",
+            type=int,
+            default=settings.GENERATION_CONCURRENCY,
+            help="answers written at once (GENERATION_CONCURRENCY, now %(default)s)",
+        )
+
+    def handle(self, *, concurrency: int, **_: Any) -> None:
+        if concurrency < 1:
+            raise CommandError("--concurrency must be at least 1.")
+        if not settings.REDIS_URL:
+            raise CommandError(
+                "Set REDIS_URL: without it, only the process that accepts messages can write "
+                "answers. `manage.py serve` does both."
+            )
+        asyncio.run(self._work(owner_name(), concurrency))
+
+    async def _work(self, owner: str, concurrency: int) -> None:
+        log = get_event_log()
+        worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
+        working = spawn(worker.run(), name="generation worker")
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told.set)
+        self._say(f"{owner} writes up to {concurrency} answers at once.")
+        ending = spawn(told.wait(), name="signal")
+        await asyncio.wait([working, ending], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if working.done():
+                await working
+                return
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, os._exit, 1)
+            self._say(f"{owner} finishes what it writes.")
+            await worker.drain(grace_s=settings.DRAIN_GRACE_S)
+            await working
+        finally:
+            ending.cancel()
+            await get_registry().aclose()
+            await log.aclose()
+        self._say(f"{owner} is done.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
