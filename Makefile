@@ -16,7 +16,7 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 COVERED := 'llm/*' conversations/turns.py conversations/generations.py
 
 .DEFAULT_GOAL := run
-.PHONY: run test gates unit services bench browser format
+.PHONY: run test gates unit services faults bench browser format
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Parley needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -36,6 +36,8 @@ run: .venv/runtime
 	@exec $(BIN)/python manage.py serve
 
 test: gates unit services
+	# A whole deployment, killed part by part: about two minutes of it. `make faults` runs longer.
+	$(BIN)/pytest -m faults tests/faults
 
 gates: .venv/dev
 	$(BIN)/ruff check .
@@ -47,7 +49,7 @@ gates: .venv/dev
 
 # SQLite, in-process parts, the real local model, a real browser.
 unit: .venv/dev browser
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -m "not faults" --numprocesses 2 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report
 	@for part in $(COVERED); do \
 		echo "Branches and lines of $$part: at least 95 %"; \
@@ -58,6 +60,10 @@ unit: .venv/dev browser
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
 	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db tests/core tests/accounts tests/conversations
+
+# Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
+faults: .venv/dev
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED),--schedules $(or $(N),1000))
 
 browser: .venv/dev
 	@$(BIN)/python -m tests.browser

@@ -99,7 +99,7 @@ class Worker(Process):
             return READY_WORDS in log.read()
 
 
-READY_WORDS = b"ready"
+READY_WORDS = b"writes up to"
 
 
 class Production:

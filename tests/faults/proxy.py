@@ -1,0 +1,186 @@
+"""A TCP proxy that misbehaves on request: cuts, stalls, swallows, delays, closes one half."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from enum import StrEnum
+
+from chatbot.core.tasks import spawn
+from tests.processes import free_port
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class Mode(StrEnum):
+    OPEN = "open"
+    STALLED = "stalled"  # Bytes wait, and arrive once it is open again.
+    SWALLOWING = "swallowing"  # Connections are accepted; bytes never arrive.
+    REFUSING = "refusing"  # Connections are reset.
+
+
+class _End(asyncio.Protocol):
+    """One of the two connections of a pair."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.peer: _End | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.proxy.ends.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        proxy, peer = self.proxy, self.peer
+        if proxy.mode is Mode.SWALLOWING or peer is None:
+            proxy.swallowed += len(data)
+            return
+        proxy.after_latency(peer.write, data)
+
+    def eof_received(self) -> bool:
+        if self.peer is not None and self.proxy.mode is not Mode.SWALLOWING:
+            self.proxy.after_latency(self.peer.write_eof)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.proxy.ends.discard(self)
+        if self.peer is not None:
+            self.proxy.after_latency(self.peer.close)
+
+    def pause_writing(self) -> None:
+        if self.peer is not None:
+            self.peer.hold()
+
+    def resume_writing(self) -> None:
+        if self.peer is not None and self.proxy.mode is not Mode.STALLED:
+            self.peer.let_go()
+
+    def hold(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def let_go(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def write_eof(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Close with a TCP reset, as a dropped network does once it answers again."""
+        if self.transport is None:
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+class _Front(_End):
+    """The connection that a client opened."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.proxy.mode is Mode.REFUSING:
+            self.reset()
+        elif self.proxy.mode is not Mode.SWALLOWING:
+            self.hold()
+            _ = spawn(self._connect(), name=f"proxy to {self.proxy.target}")
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, back = await loop.create_connection(
+                    lambda: _End(self.proxy), "127.0.0.1", self.proxy.target
+                )
+        except OSError:
+            self.reset()
+            return
+        if self not in self.proxy.ends:
+            back.close()
+            return
+        self.peer, back.peer = back, self
+        if self.proxy.mode is Mode.STALLED:
+            back.hold()
+        else:
+            self.let_go()
+
+
+class Proxy:
+    """Stands before one port. `port` is known before it starts, and stays the same."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = free_port()
+        self.mode = Mode.OPEN
+        self.latency_s = 0.0
+        self.ends: set[_End] = set()
+        self.swallowed = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Front(self), "127.0.0.1", self.port, backlog=1024
+        )
+
+    async def aclose(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset every connection there is; new ones are accepted."""
+        for end in tuple(self.ends):
+            end.reset()
+
+    def refuse(self) -> None:
+        """Reset every connection, and each new one, until `open`."""
+        self.mode = Mode.REFUSING
+        self.cut()
+
+    def stall(self) -> None:
+        """Hold back all bytes, until `open`."""
+        self.mode = Mode.STALLED
+        for end in self.ends:
+            end.hold()
+
+    def swallow(self) -> None:
+        """Accept connections and bytes, and let nothing through, until `open`."""
+        self.mode = Mode.SWALLOWING
+
+    def half_close(self) -> None:
+        """Tell every client that the server has said all it had to say, and go on listening."""
+        for end in self.ends:
+            if isinstance(end, _Front):
+                end.write_eof()
+
+    def open(self) -> None:
+        """Behave again. Connections whose bytes were swallowed are reset: they are no use."""
+        before, self.mode = self.mode, Mode.OPEN
+        if before is Mode.SWALLOWING:
+            self.cut()
+        for end in self.ends:
+            if end.peer is not None:
+                end.let_go()
+
+    def after_latency(self, act: Callable[..., None], *arguments: object) -> None:
+        if self.latency_s:
+            # Timers of the same delay fire in the order in which they were set.
+            asyncio.get_running_loop().call_later(self.latency_s, act, *arguments)
+        else:
+            act(*arguments)
