@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 ANSWER_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 20.0
+# Servers close connections that were idle, uvicorn after five seconds, and a request that is on
+# its way just then is lost. Browsers ask again; here it must not happen.
+MAX_IDLE_S = 2.0
 
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -40,9 +43,12 @@ class Line(asyncio.Protocol):
         self._received = Received(0.0)
         self._is_end: IsEnd = is_response_end()
         self._ended: asyncio.Future[bool] | None = None
+        self._used_at = 0.0
 
     async def open(self) -> Self:
-        """Connect, unless the connection still stands."""
+        """Connect, unless the connection still stands and was used a moment ago."""
+        if monotonic() - self._used_at > MAX_IDLE_S:
+            self.close()
         if self._transport is None:
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -84,6 +90,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._used_at = monotonic()
 
     def data_received(self, data: bytes) -> None:
         self._received.pieces.append((monotonic(), data))
@@ -95,6 +102,7 @@ class Line(asyncio.Protocol):
         self._end()
 
     def _end(self) -> None:
+        self._used_at = monotonic()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(True)
 
