@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from conversations.models import Conversation, Generation
+from conversations.models import Conversation, Generation, Worker
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
@@ -55,3 +55,9 @@ class GenerationAdmin(ReadOnlyAdmin):
     search_fields = ("id", "user__email", "conversation__id")
     list_select_related = ("user",)
     exclude = ("request_digest", "idempotency_key")
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ("name", "running", "concurrency", "is_draining", "started", "seen")
+    ordering = ("name",)

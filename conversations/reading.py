@@ -53,53 +53,53 @@ class Reading:
         """
         READERS.inc()
         try:
-            async with aclosing(self._follow()) as batches:
-                async for batch in batches:
+            batches = self._follow if self.is_live else self._replay
+            async with aclosing(batches(get_event_log())) as found:
+                async for batch in found:
                     yield batch
         finally:
             READERS.dec()
 
-    async def _follow(self) -> AsyncGenerator[list[Event]]:
-        batches = self._follow_live if self.is_live else self._replay
-        async with aclosing(batches(get_event_log())) as batches_of_log:
-            async for batch in batches_of_log:
-                yield merge_deltas(batch)
-                if batch and batch[-1].is_terminal:
-                    return
-        # What the log did not have: it is over, or was lost, or the cursor was nobody's.
-        if ended := await self._read_ended():
-            yield ended
-
-    async def _replay(self, log: EventLog) -> AsyncGenerator[list[Event]]:
-        """Yield what the log still has of an answer that has ended."""
-        after = self.after
-        try:
-            while batch := after_gap(after, await log.read(self.key, after)):
-                after = batch[-1].cursor
-                yield batch
-        except LogAway:
-            logger.warning("The log of generation %s is away", self.generation_id)
-
-    async def _follow_live(self, log: EventLog) -> AsyncGenerator[list[Event]]:
-        """Yield what comes; a log that is silent for long is not believed without the database."""
+    async def _follow(self, log: EventLog) -> AsyncGenerator[list[Event]]:
         clock = asyncio.get_running_loop().time
+        reader = log.follow(self.key, self.after, is_new=self.is_new)
         heard = checked = clock()
-        follow = log.follow(self.key, self.after, idle_s=IDLE_S, is_new=self.is_new)
-        async with aclosing(follow) as batches:
-            async for batch in batches:
+        try:
+            while True:
+                batch = await reader.next(idle_s=IDLE_S)
+                now = clock()
                 if batch:
-                    heard = checked = clock()
-                    yield batch
+                    heard = checked = now
+                    yield merge_deltas(batch)
+                    if batch[-1].is_terminal:
+                        return
                     continue
-                if clock() - checked >= CHECK_S:
-                    checked = clock()
+                # A log that is silent for long is not believed without the database.
+                if now - checked >= CHECK_S:
+                    checked = now
                     ended = await self._read_ended()
                     if ended is not None:
                         yield ended
                         return
-                if clock() - heard >= HEARTBEAT_S:
-                    heard = clock()
+                if now - heard >= HEARTBEAT_S:
+                    heard = now
                     yield []
+        finally:
+            reader.close()
+
+    async def _replay(self, log: EventLog) -> AsyncGenerator[list[Event]]:
+        """Yield an answer that has ended: what the log still has of it, or the whole."""
+        after = self.after
+        try:
+            while batch := after_gap(after, await log.read(self.key, after)):
+                after = batch[-1].cursor
+                yield merge_deltas(batch)
+                if batch[-1].is_terminal:
+                    return
+        except LogAway:
+            logger.warning("The log of generation %s is away", self.generation_id)
+        if ended := await self._read_ended():
+            yield ended
 
     async def _read_ended(self) -> list[Event] | None:
         """Return an ended answer from the database, None while it is being written.

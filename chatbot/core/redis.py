@@ -53,11 +53,15 @@ def open_redis(*, reply_timeout_s: float = REPLY_TIMEOUT_S) -> AsyncRedis:
     return client
 
 
-@cache
 def blocking_redis() -> redis.Redis:
     """Return the process's client for sync code; it may be used from any thread."""
+    return _blocking_client(settings.REDIS_URL)
+
+
+@cache
+def _blocking_client(url: str) -> redis.Redis:
     client: redis.Redis = redis.Redis.from_url(
-        settings.REDIS_URL,
+        url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=REPLY_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),

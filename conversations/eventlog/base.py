@@ -7,7 +7,6 @@ rebuilt elsewhere has the same ones.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -67,6 +66,22 @@ class LogWriter(Protocol):
         """
 
 
+class LogReader(Protocol):
+    """One reader's place in a log."""
+
+    async def next(self, *, idle_s: float) -> list[Event]:
+        """Return what has gathered since the last call, oldest first, as soon as there is any.
+
+        Nothing means that none came for `idle_s` seconds, and is a chance to look elsewhere; a
+        store that is away is silent. After the terminal event there is nothing more to ask for.
+        Nothing is returned across a gap: what follows one begins with the first event of a later
+        attempt, or with a snapshot.
+        """
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
 class EventLog(Protocol):
     def writer(self, key: StreamKey, attempt: int) -> LogWriter:
         """Return the writer of an attempt, before its first event."""
@@ -83,17 +98,10 @@ class EventLog(Protocol):
         Raises LogAway.
         """
 
-    def follow(
-        self, key: StreamKey, after: Cursor, *, idle_s: float, is_new: bool = False
-    ) -> AsyncGenerator[list[Event]]:
-        """Yield what comes after a cursor, oldest first, then what arrives.
+    def follow(self, key: StreamKey, after: Cursor, *, is_new: bool = False) -> LogReader:
+        """Return a reader of what comes after a cursor; close it when done.
 
         Of a log that `is_new` nothing has been missed, so there is no looking back.
-
-        Each batch is what has gathered since the last one. An empty batch means that nothing
-        came for `idle_s` seconds, and is a chance to look elsewhere; a store that is away is
-        silent. Ends after the terminal event. Nothing is yielded across a gap: what follows one
-        begins with the first event of a later attempt, or with a snapshot.
         """
 
     async def delete(self, key: StreamKey) -> None:

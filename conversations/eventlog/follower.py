@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from conversations.eventlog.base import LogAway, StreamKey
 from conversations.eventlog.codec import EventCodec
@@ -22,66 +22,58 @@ class Follower:
     """
 
     def __init__(
-        self, hub: Hub, read_page: ReadPage, key: StreamKey, codec: EventCodec, after: Cursor
+        self,
+        hub: Hub,
+        read_page: ReadPage,
+        key: StreamKey,
+        after: Cursor,
+        *,
+        is_new: bool,
     ) -> None:
         self._hub = hub
         self._read_page = read_page
         self._key = key
-        self._codec = codec
+        # Without it the log is silent, and the database tells the end.
+        self._codec = EventCodec.of(key)
         self._after = after
         self._feed: Feed | None = None
         self._looked_back_at: Cursor | None = None
+        if is_new and self._codec is not None:
+            self._feed = hub.join(key, self._codec, after)
 
-    async def batches(self, *, idle_s: float, is_new: bool) -> AsyncGenerator[list[Event]]:
-        """Yield what comes, an empty batch after `idle_s` of silence; ends with the log.
-
-        Of a log that `is_new` nothing can have been missed.
-        """
-        if is_new:
-            self._join()
-        try:
-            while True:
-                batch = await self._next(idle_s)
-                if batch:
-                    self._after = batch[-1].cursor
-                yield batch
-                if batch and batch[-1].is_terminal:
-                    return
-        finally:
-            self._leave()
-
-    async def _next(self, idle_s: float) -> list[Event]:
+    async def next(self, *, idle_s: float) -> list[Event]:
+        """Return what has come, or nothing after `idle_s` seconds of silence."""
+        if self._codec is None:
+            await asyncio.sleep(idle_s)
+            return []
         while True:
             feed = self._feed
             if feed is None:
                 try:
-                    if batch := await self._catch_up():
-                        return batch
+                    page = await self._read_page(self._key, self._codec, self._after)
                 except LogAway:
                     await asyncio.sleep(idle_s)
                     return []
+                if batch := after_gap(self._after, page):
+                    return self._take(batch)
+                self._feed = self._hub.join(self._key, self._codec, self._after)
                 continue
             held = feed.window.after(self._after)
             if batch := after_gap(self._after, held):
-                return batch
+                return self._take(batch)
             if held and self._looked_back_at != self._after:
                 # The hub no longer holds what comes next. The log may.
                 self._looked_back_at = self._after
-                self._leave()
+                self.close()
             elif not await feed.window.wait(idle_s):
                 return []
 
-    async def _catch_up(self) -> list[Event]:
-        page = await self._read_page(self._key, self._codec, self._after)
-        batch = after_gap(self._after, page)
-        if not batch:
-            self._join()
-        return batch
-
-    def _join(self) -> None:
-        self._feed = self._hub.join(self._key, self._codec, self._after)
-
-    def _leave(self) -> None:
+    def close(self) -> None:
+        """Stop reading."""
         if self._feed is not None:
             self._hub.leave(self._feed)
             self._feed = None
+
+    def _take(self, batch: list[Event]) -> list[Event]:
+        self._after = batch[-1].cursor
+        return batch

@@ -6,7 +6,7 @@ Lives on one event loop. What is lost with the process is found again in the dat
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from time import monotonic
 
 from django.conf import settings
@@ -15,6 +15,27 @@ from conversations.eventlog.base import Fenced, LogLost, StreamKey
 from conversations.eventlog.window import Window
 from conversations.eventlog.writer import DirectWriter
 from conversations.events import START, Cursor, Event
+
+
+class MemoryReader:
+    def __init__(self, stream: Window, after: Cursor, *, on_close: Callable[[], None]) -> None:
+        self._stream = stream
+        self._after = after
+        self._on_close: Callable[[], None] | None = on_close
+
+    async def next(self, *, idle_s: float) -> list[Event]:
+        while True:
+            batch = self._stream.after(self._after)
+            if batch:
+                self._after = batch[-1].cursor
+                return batch
+            if not await self._stream.wait(idle_s):
+                return []
+
+    def close(self) -> None:
+        if self._on_close is not None:
+            self._on_close()
+            self._on_close = None
 
 
 class MemoryEventLog:
@@ -53,25 +74,11 @@ class MemoryEventLog:
         stream = self._streams.get(key)
         return stream.after(after) if stream is not None else []
 
-    async def follow(
-        self, key: StreamKey, after: Cursor, *, idle_s: float, is_new: bool = False
-    ) -> AsyncGenerator[list[Event]]:
+    def follow(self, key: StreamKey, after: Cursor, *, is_new: bool = False) -> MemoryReader:
         self._expire()
         stream = self._streams.setdefault(key, Window())
         self._readers[key] = self._readers.get(key, 0) + 1
-        try:
-            while True:
-                batch = stream.after(after)
-                if batch:
-                    after = batch[-1].cursor
-                    yield batch
-                # More may have come while the reader was busy with the batch.
-                if stream.is_ended and after >= stream.tail:
-                    return
-                if not batch and not await stream.wait(idle_s):
-                    yield []
-        finally:
-            self._leave(key)
+        return MemoryReader(stream, after, on_close=lambda: self._leave(key))
 
     async def delete(self, key: StreamKey) -> None:
         self._streams.pop(key, None)

@@ -6,10 +6,6 @@ writer of an earlier attempt; see `conversations.eventlog.keys` for the rest.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
 from django.conf import settings
 
 from chatbot.core.redis import RedisAway, RedisPipeline
@@ -59,18 +55,8 @@ class RedisEventLog:
             return []
         return await self._page(key, codec, after)
 
-    async def follow(
-        self, key: StreamKey, after: Cursor, *, idle_s: float, is_new: bool = False
-    ) -> AsyncGenerator[list[Event]]:
-        codec = EventCodec.of(key)
-        if codec is None:
-            while True:
-                await asyncio.sleep(idle_s)
-                yield []
-        follower = Follower(self._hub, self._page, key, codec, after)
-        async with aclosing(follower.batches(idle_s=idle_s, is_new=is_new)) as batches:
-            async for batch in batches:
-                yield batch
+    def follow(self, key: StreamKey, after: Cursor, *, is_new: bool = False) -> Follower:
+        return Follower(self._hub, self._page, key, after, is_new=is_new)
 
     async def delete(self, key: StreamKey) -> None:
         try:

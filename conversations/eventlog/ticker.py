@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 # Long enough to send many answers' tokens together, short beside the time between two tokens.
 TICK_S = 0.010
+# Beyond so many answers a tick grows with their number, up to the longest: then each brings more
+# than one token, and all of it still comes smoothly to the eye.
+ANSWERS_PER_TICK = 25
+LONGEST_TICK_S = 0.040
 # A command carries at most so many events, so that a long backlog does not block the server.
 EVENTS_PER_COMMAND = 256
 RETRY_S = 0.1
@@ -30,7 +34,7 @@ GIVE_UP_S = 60.0
 
 
 class Ticker:
-    """Sends on what its writers have gathered, every tick and in their order.
+    """Sends on what its writers have gathered, every tick; what is urgent goes by itself, at once.
 
     A store that is away is tried again; an append that was carried out after all is recognised
     there, so nothing comes twice.
@@ -40,16 +44,19 @@ class Ticker:
         self.retention_s = retention_s
         self._line = RedisLine(greeting=[("SCRIPT", "LOAD", APPEND)])
         self._dirty: dict[TickedWriter, None] = {}
-        self._urgent = asyncio.Event()
+        self._urgent: dict[TickedWriter, None] = {}
+        self._has_urgent = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._next_tick = 0.0
         self._pause_s = 0.0
 
     def wake(self, writer: TickedWriter, *, is_urgent: bool) -> None:
         """Send what this writer holds with the next tick, or at once."""
-        self._dirty[writer] = None
         if is_urgent:
-            self._urgent.set()
+            self._urgent[writer] = None
+            self._has_urgent.set()
+        else:
+            self._dirty[writer] = None
         if self._sender is None or self._sender.done():
             self._sender = spawn(self._send_all(), name="event log ticker")
 
@@ -60,25 +67,31 @@ class Ticker:
         await self._line.aclose()
 
     async def _send_all(self) -> None:
-        while self._dirty:
-            await self._wait_for_tick()
-            self._urgent.clear()
-            batch = list(self._dirty)
-            self._dirty.clear()
-            await self._send(batch)
+        while self._dirty or self._urgent:
+            await self._send(await self._next_batch())
 
-    async def _wait_for_tick(self) -> None:
+    async def _next_batch(self) -> list[TickedWriter]:
         loop = asyncio.get_running_loop()
         if self._pause_s:
             # Nobody's text is urgent to a server that does not answer.
             await asyncio.sleep(self._pause_s)
-        elif not self._urgent.is_set() and loop.time() < self._next_tick:
+        elif not self._urgent and loop.time() < self._next_tick:
             try:
                 async with asyncio.timeout_at(self._next_tick):
-                    await self._urgent.wait()
+                    await self._has_urgent.wait()
             except TimeoutError:
                 pass  # The tick has come.
-        self._next_tick = loop.time() + TICK_S
+        self._has_urgent.clear()
+        batch = self._urgent
+        self._urgent = {}
+        if loop.time() >= self._next_tick:
+            batch.update(self._dirty)
+            self._dirty = {}
+            share = max(1.0, len(batch) / ANSWERS_PER_TICK)
+            self._next_tick = loop.time() + min(LONGEST_TICK_S, TICK_S * share)
+        for writer in batch:
+            self._dirty.pop(writer, None)
+        return list(batch)
 
     async def _send(self, batch: list[TickedWriter]) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 from pytest_django import Settings
@@ -18,7 +19,7 @@ from conversations.eventlog.redis import RedisEventLog
 from conversations.models import Conversation
 from tests.factories import make_conversation
 from tests.sse import Frame, read_frames
-from tests.valkey import Valkey
+from tests.stores import Valkey
 
 
 class ApiClient:
@@ -90,18 +91,29 @@ def conversation_id(conversation: Conversation) -> UUID:
 
 
 @pytest.fixture(scope="session")
-def valkey_process() -> Iterator[Valkey]:
-    valkey = Valkey()
+def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    # What is saved stays as it is, so that it can be searched.
+    options = {"rdbcompression": "no"}
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"), options=options)
+    valkey.start()
     yield valkey
-    valkey.close()
+    valkey.kill9()
 
 
 @pytest.fixture
 def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
-    """A Valkey of the tests' own, empty, which the test may stop and start."""
-    valkey_process.client.flushall()
+    """A Valkey of the tests' own, empty, which the test may kill and start."""
+    if not valkey_process.is_alive:
+        valkey_process.start()
+    valkey_process.flush()
     settings.REDIS_URL = valkey_process.url
     return valkey_process
+
+
+@pytest.fixture
+def redis_client(valkey: Valkey) -> Iterator[redis.Redis]:
+    with valkey.client() as client:
+        yield client
 
 
 @pytest.fixture

@@ -70,10 +70,10 @@ def _text(turn: dict[str, object]) -> str:
     ("script", "code"),
     [
         ({"status": 400}, "provider_rejected"),
-        ({"cut_after": 3}, "stream_broken"),
-        ({"end_after": 3}, "stream_broken"),
-        ({"malformed_after": 3}, "stream_broken"),
-        ({"error_event_after": 3}, "stream_broken"),
+        ({"cut_after": 1}, "stream_broken"),
+        ({"end_after": 1}, "stream_broken"),
+        ({"malformed_after": 1}, "stream_broken"),
+        ({"error_event_after": 1}, "stream_broken"),
     ],
 )
 async def test_a_provider_failure_ends_in_failed_and_keeps_the_text(

@@ -17,7 +17,7 @@ from conversations.changes import (
     give_feedback,
 )
 from conversations.dispatch import Bell, hang_bell, remove_bell
-from conversations.eventlog import EventLog, StreamKey
+from conversations.eventlog import EventLog
 from conversations.events import (
     ChangeConversation,
     CreateConversation,
@@ -29,6 +29,7 @@ from conversations.events import (
 from conversations.models import Conversation, Generation, Message
 from conversations.prompts import ContentUnavailable
 from conversations.queries import ConversationNotFound, MessageNotFound
+from tests.conversations.logs import key_of
 from tests.conversations.rows import put_message, queue_generation
 from tests.factories import make_conversation, make_person
 
@@ -105,7 +106,7 @@ async def test_deleting_stops_what_is_written_and_forgets_what_was_logged(
     user: User, event_log: EventLog
 ) -> None:
     generation = await db_call(queue_generation, user)
-    key = StreamKey(generation.conversation_id, generation.pk)
+    key = key_of(generation)
     await event_log.append(key, Event(Cursor(0, 1), EventType.QUEUED, {"position": 1}))
     stopped: asyncio.Queue[UUID] = asyncio.Queue()
     bell = Bell(on_work=lambda: None, on_stop=stopped.put_nowait)

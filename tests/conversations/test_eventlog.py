@@ -12,7 +12,7 @@ from conversations.eventlog import EventLog, Fenced, LogLost, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.eventlog.redis import RedisEventLog
 from conversations.events import START, Cursor, Event, EventType
-from tests.conversations.logs import event, new_key, read_all
+from tests.conversations.logs import event, follow, new_key, read_all
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -49,7 +49,7 @@ async def test_what_gathers_while_a_reader_is_slow_comes_as_one_batch(
     log: EventLog, key: StreamKey
 ) -> None:
     await fill(log, key, event(1, 1))
-    async with aclosing(log.follow(key, START, idle_s=5)) as batches:
+    async with aclosing(follow(log, key, START, idle_s=5)) as batches:
         assert len(await anext(batches)) == 1
         for seq in range(2, 200):
             await log.append(key, event(1, seq))
@@ -65,7 +65,7 @@ async def test_an_end_that_comes_while_a_reader_is_busy_is_read(
 ) -> None:
     await fill(log, key, event(1, 1))
     seen = []
-    async with aclosing(log.follow(key, START, idle_s=5)) as batches:
+    async with aclosing(follow(log, key, START, idle_s=5)) as batches:
         async for batch in batches:
             seen += [str(one.cursor) for one in batch]
             if len(seen) == 1:
@@ -75,7 +75,7 @@ async def test_an_end_that_comes_while_a_reader_is_busy_is_read(
 
 
 async def test_an_idle_reader_is_told_so(log: EventLog, key: StreamKey) -> None:
-    async with aclosing(log.follow(key, START, idle_s=0)) as batches:
+    async with aclosing(follow(log, key, START, idle_s=0)) as batches:
         assert await anext(batches) == []
 
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from conversations.eventlog.memory import MemoryEventLog
-from conversations.events import START, Cursor, EventType
-from tests.conversations.logs import event, new_key, read_all
-
-
-async def test_following_past_the_end_ends_at_once() -> None:
-    log, key = MemoryEventLog(), new_key()
-    await log.append(key, event(1, 1))
-    await log.append(key, event(1, 2, EventType.DONE))
-    assert await read_all(log, key, Cursor(1, 2)) == []
+from conversations.events import START, EventType
+from tests.conversations.logs import event, follow, new_key
 
 
 async def test_an_ended_log_is_forgotten_after_its_time() -> None:
@@ -28,6 +21,6 @@ async def test_an_ended_log_is_forgotten_after_its_time() -> None:
 
 async def test_a_reader_that_leaves_before_the_first_event_leaves_nothing_behind() -> None:
     log, key = MemoryEventLog(), new_key()
-    async with aclosing(log.follow(key, START, idle_s=0)) as batches:
+    async with aclosing(follow(log, key, START, idle_s=0)) as batches:
         await anext(batches)
     assert not log._streams

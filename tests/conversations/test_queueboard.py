@@ -8,13 +8,13 @@ import pytest
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
-from conversations.eventlog import StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event, EventType
 from conversations.generations import FIRST_GUESS_MS, claim_waiting
 from conversations.models import Generation
 from conversations.queueboard import QueueBoard
 from conversations.workers import WorkerLoad, report_worker
+from tests.conversations.logs import follow, key_of
 from tests.conversations.rows import queue_generation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,12 +25,8 @@ async def told(log: MemoryEventLog, generation: Generation) -> list[tuple[str, A
     key = key_of(generation)
     if not await log.read(key):
         return []
-    batch = await anext(log.follow(key, START, idle_s=1))
+    batch = await anext(follow(log, key, START, idle_s=1))
     return [(str(event.cursor), event.data.get("position")) for event in batch]
-
-
-def key_of(generation: Generation) -> StreamKey:
-    return StreamKey(generation.conversation_id, generation.pk)
 
 
 async def test_nothing_is_told_while_there_are_free_slots(user: User) -> None:
@@ -47,7 +43,7 @@ async def test_each_who_waits_is_told_place_and_guess(user: User) -> None:
     waiting = [await db_call(queue_generation, user) for _ in range(3)]
     await QueueBoard(log).post(is_full=True)
     for position, generation in enumerate(waiting, start=1):
-        (event,) = await anext(log.follow(key_of(generation), START, idle_s=1))
+        (event,) = await anext(follow(log, key_of(generation), START, idle_s=1))
         assert event.type is EventType.QUEUED
         assert event.data == {"position": position, "etaMs": FIRST_GUESS_MS // 2 * position}
 

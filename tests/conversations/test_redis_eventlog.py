@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
+import redis
 
 from chatbot.core.tasks import spawn
 from conversations.eventlog import Fenced, LogAway, LogLost, StreamKey, ticker
@@ -13,8 +15,8 @@ from conversations.eventlog.hub import WINDOW_EVENTS
 from conversations.eventlog.keys import log_name
 from conversations.eventlog.redis import PAGE_EVENTS, RedisEventLog
 from conversations.events import START, Cursor, Event, EventType, fold_text
-from tests.conversations.logs import event, new_key, read_all, read_events
-from tests.valkey import Valkey
+from tests.conversations.logs import event, follow, new_key, read_all, read_events
+from tests.stores import Valkey
 
 DELTA, DONE, SNAPSHOT, STARTED = (
     EventType.DELTA,
@@ -54,7 +56,7 @@ async def test_a_reader_that_was_told_of_a_new_log_misses_nothing(
     redis_log: RedisEventLog,
 ) -> None:
     key = new_key()
-    async with aclosing(redis_log.follow(key, START, idle_s=5, is_new=True)) as batches:
+    async with aclosing(follow(redis_log, key, START, idle_s=5, is_new=True)) as batches:
         first = spawn(anext(batches), name="first batch")
         await asyncio.sleep(0)
         await write_words(redis_log, key, "one ", "two")
@@ -65,7 +67,7 @@ async def test_a_reader_that_was_told_of_a_new_log_misses_nothing(
 
 
 async def test_many_logs_are_followed_over_one_connection(
-    redis_log: RedisEventLog, valkey: Valkey
+    redis_log: RedisEventLog, redis_client: redis.Redis
 ) -> None:
     keys = [new_key() for _ in range(100)]
     readers = [spawn(read_events(redis_log, key), name="reader") for key in keys]
@@ -75,7 +77,7 @@ async def test_many_logs_are_followed_over_one_connection(
     for number, reader in enumerate(readers):
         assert fold_text(await reader) == f"answer {number}"
     # The writers', the readers' and that of their questions; and this one.
-    assert valkey.client.info("clients")["connected_clients"] <= 4
+    assert redis_client.info("clients")["connected_clients"] <= 4
 
 
 async def test_words_that_come_within_one_tick_are_one_event(redis_log: RedisEventLog) -> None:
@@ -92,7 +94,7 @@ async def test_a_reader_that_falls_behind_reads_the_log_at_its_own_pace(
     redis_log: RedisEventLog,
 ) -> None:
     key, count = new_key(), WINDOW_EVENTS * 2 + 100
-    async with aclosing(redis_log.follow(key, START, idle_s=5, is_new=True)) as batches:
+    async with aclosing(follow(redis_log, key, START, idle_s=5, is_new=True)) as batches:
         slow = spawn(anext(batches), name="slow reader")
         for seq in range(1, count):
             await redis_log.append(key, event(1, seq))
@@ -125,7 +127,7 @@ async def test_a_flushed_log_is_noticed_and_begun_anew(
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "lost "})
     await writer.flush()
-    valkey.client.flushall()
+    valkey.flush()
     await writer.write(DELTA, {"text": "words"})
     with pytest.raises(LogLost):
         await writer.flush()
@@ -144,10 +146,10 @@ async def test_a_tail_lost_in_a_restart_is_noticed(
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "kept "})
     await writer.flush()
-    valkey.client.save()
+    valkey.save()
     await writer.write(DELTA, {"text": "lost "})
     await writer.flush()
-    valkey.kill()
+    valkey.kill9()
     valkey.start()
     assert [str(one.cursor) for one in await redis_log.read(key)] == ["1-1"]
     await writer.write(DELTA, {"text": "words"})
@@ -163,8 +165,8 @@ async def test_what_is_written_while_the_store_is_away_comes_when_it_is_back(
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "before, "})
     await writer.flush()
-    valkey.client.save()
-    valkey.kill()
+    valkey.save()
+    valkey.kill9()
     for word in ("mean", "while, "):
         await writer.write(DELTA, {"text": word})
     with pytest.raises(LogAway):
@@ -180,7 +182,7 @@ async def test_flushing_to_a_store_that_is_away_gives_up_in_time(
 ) -> None:
     monkeypatch.setattr(ticker, "FLUSH_S", 0.2)
     writer = redis_log.writer(new_key(), 1)
-    valkey.kill()
+    valkey.kill9()
     await writer.write(DELTA, {"text": "words"})
     with pytest.raises(LogAway):
         await writer.flush()
@@ -216,12 +218,14 @@ async def test_an_append_of_unknown_outcome_is_repeated_without_harm(
     assert len(await redis_log.read(key)) == 2
 
 
-async def test_nothing_is_read_across_a_gap(redis_log: RedisEventLog, valkey: Valkey) -> None:
+async def test_nothing_is_read_across_a_gap(
+    redis_log: RedisEventLog, redis_client: redis.Redis
+) -> None:
     key = new_key()
     for seq in range(1, 4):
         await redis_log.append(key, event(1, seq))
-    valkey.client.xdel(log_name(key), "1-2")
-    async with aclosing(redis_log.follow(key, START, idle_s=0.05)) as batches:
+    redis_client.xdel(log_name(key), "1-2")
+    async with aclosing(follow(redis_log, key, START, idle_s=0.05)) as batches:
         assert [str(one.cursor) for one in await anext(batches)] == ["1-1"]
         assert await anext(batches) == []
         await redis_log.append(key, event(2, 1, STARTED))
@@ -233,36 +237,39 @@ async def test_nothing_is_read_across_a_gap(redis_log: RedisEventLog, valkey: Va
 
 
 async def test_an_event_moved_from_another_log_does_not_open(
-    redis_log: RedisEventLog, valkey: Valkey
+    redis_log: RedisEventLog, redis_client: redis.Redis
 ) -> None:
     mine, other = new_key(), new_key()
     other = StreamKey(other.conversation_id, other.generation_id, mine.cipher)
     await redis_log.append(other, event(1, 1))
-    ((entry_id, fields),) = valkey.client.xrange(log_name(other))
-    valkey.client.xadd(log_name(mine), fields, id=entry_id)
+    entries: Any = redis_client.xrange(log_name(other))
+    ((entry_id, fields),) = entries
+    redis_client.xadd(log_name(mine), fields, id=entry_id)
     assert await redis_log.read(mine) == []
 
 
-async def test_the_store_holds_no_text(redis_log: RedisEventLog, valkey: Valkey) -> None:
+async def test_the_store_holds_no_text(
+    redis_log: RedisEventLog, valkey: Valkey, redis_client: redis.Redis
+) -> None:
     key = new_key()
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "a secret that nobody else may read"})
     await writer.flush()
-    valkey.client.set("control", "a secret that nobody else may read")
-    dump = valkey.dump()
-    assert dump.count(b"a secret that nobody else may read") == 1
+    redis_client.set("control", "a secret that nobody else may read")
+    valkey.save()
+    assert valkey.dump.read_bytes().count(b"a secret that nobody else may read") == 1
 
 
 async def test_an_ended_log_goes_after_its_time_and_a_live_one_later(
-    valkey: Valkey,
+    redis_client: redis.Redis,
 ) -> None:
     log, ended, live = RedisEventLog(retention_s=30), new_key(), new_key()
     await write_words(log, ended, "over")
     writer = log.writer(live, 1)
     await writer.write(DELTA, {"text": "still going"})
     await writer.flush()
-    assert 0 < valkey.client.ttl(log_name(ended)) <= 30
-    assert valkey.client.ttl(log_name(live)) > 3000
+    assert 0 < redis_client.ttl(log_name(ended)) <= 30
+    assert redis_client.ttl(log_name(live)) > 3000
     await log.aclose()
 
 
@@ -274,7 +281,7 @@ async def test_without_its_key_a_log_is_silent(redis_log: RedisEventLog) -> None
     await writer.write(DELTA, {"text": "nothing"})
     await writer.flush()
     assert await redis_log.read(blind) == []
-    async with aclosing(redis_log.follow(blind, START, idle_s=0.01)) as batches:
+    async with aclosing(follow(redis_log, blind, START, idle_s=0.01)) as batches:
         assert await anext(batches) == []
     assert fold_text(await redis_log.read(key)) == "sealed"
 

@@ -4,12 +4,13 @@ import pytest
 
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
-from conversations.eventlog import EventLog, StreamKey
+from conversations.eventlog import EventLog
 from conversations.events import START, Cursor, EventType
 from conversations.models import Generation, Message, State, Status
 from conversations.reading import open_reading
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
+from tests.conversations.logs import find_key, follow
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,9 +21,8 @@ async def state_of(generation_id: str) -> str:
 
 
 async def follow_until(log: EventLog, reference: dict[str, str], kind: EventType) -> None:
-    generation = await db_call(Generation.objects.get, pk=reference["generationId"])
-    key = StreamKey(generation.conversation_id, generation.pk)
-    async for batch in log.follow(key, START, idle_s=5):
+    key = await db_call(find_key, reference["generationId"])
+    async for batch in follow(log, key, START, idle_s=5):
         if any(event.type is kind for event in batch):
             return
 
@@ -42,7 +42,7 @@ async def test_work_that_was_never_announced_is_found(
 async def test_draining_hands_over_what_does_not_finish(
     api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    provider.script({"chunks": ["half ", "more"], "hold_after": 1}, {"text": "whole"})
+    provider.script({"chunks": ["half ", "more"], "hold_after": 1}, {"text": "half whole"})
     first = GenerationWorker(owner="first", concurrency=1, log=event_log)
     task = spawn(first.run(), name="first worker")
     reference = await api.enqueue(await api.new_conversation(), "Hi")
@@ -104,7 +104,7 @@ async def test_those_who_wait_are_told_their_place(
 async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
     api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    provider.script({"chunks": ["first ", "stale"], "hold_after": 1}, {"text": "fresh words"})
+    provider.script({"chunks": ["first ", "stale"], "hold_after": 1}, {"text": "first fresh words"})
     stale = GenerationWorker(owner="stale", concurrency=1, log=event_log)
     task = spawn(stale.run(), name="stale worker")
     conversation = await api.new_conversation()

@@ -121,7 +121,9 @@ class AnswerVisit:
         self.answer.is_stop_asked = True
         generation_id = self.answer.accepted[0]
         web = self._plan.web + 1
-        await self._insist(self.answer, lambda tries: self._client.stop(web + tries, generation_id))
+        await self._insist(
+            self.answer, "stop", lambda tries: self._client.stop(web + tries, generation_id)
+        )
 
     async def _send(self, answer: Answer, door: str, web: int) -> Stream | None:
         """Send until it is accepted, under one key. Raises Refused for a rival's conflict."""
@@ -132,7 +134,7 @@ class AnswerVisit:
             return self._client.send(door, web + tries, conversation_id, content, model, answer.tag)
 
         generation_id, stream = await self._insist(
-            answer, send, may_conflict=answer is not self.answer
+            answer, f"send by {door}", send, may_conflict=answer is not self.answer
         )
         answer.accepted.append(generation_id)
         if answer is self.answer:
@@ -142,6 +144,7 @@ class AnswerVisit:
     async def _insist(
         self,
         answer: Answer,
+        what: str,
         call: Callable[[int], Awaitable[T]],
         *,
         may_conflict: bool = False,
@@ -158,7 +161,7 @@ class AnswerVisit:
                 if may_conflict and exc.code == "generation_active":
                     raise
                 if not exc.is_passing:
-                    answer.odd.append(str(exc))
+                    answer.odd.append(f"{what}, try {tries}: {exc} {exc.detail or ''}")
                     odd += 1
                     if odd == ODD_TRIES:
                         raise GivenUp from exc
@@ -210,6 +213,7 @@ class AnswerVisit:
         after = f"{life.cursor[0]}-{life.cursor[1]}"
         return await self._insist(
             answer,
+            f"resume by {door}",
             lambda tries: self._client.resume(door, web + tries, generation_id, after),
         )
 

@@ -168,10 +168,12 @@ def _stored(rows: dict[str, Any], tag: str) -> Stored:
     return Stored(generations, rows["questions"].get(tag, 0))
 
 
-def describe(violations: list[Violation], answers: list[Answer], *, limit: int = 5) -> str:
-    """Return the violations, and the records of the first answers that they are about."""
-    tags = list(dict.fromkeys(violation.tag for violation in violations))
-    records = {answer.tag: answer for answer in answers}
+def describe(violations: list[Violation], answers: list[Answer], *, each: int = 2) -> str:
+    """Return the violations, and the records of the first answers that broke each promise."""
+    tags: dict[str, list[str]] = {}
+    for violation in violations:
+        tags.setdefault(violation.promise, []).append(violation.tag)
+    shown = {tag for broken in tags.values() for tag in broken[:each]}
     parts = [str(violation) for violation in violations]
-    parts += [records[tag].describe() for tag in tags[:limit] if tag in records]
+    parts += [answer.describe() for answer in answers if answer.tag in shown]
     return "\n".join(parts)

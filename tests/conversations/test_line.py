@@ -1,0 +1,61 @@
+"""Who is served first: pro before free, everybody in turn, nobody never."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from chatbot.accounts.models import Plan, User
+from conversations.generations import claim_waiting, list_waiting
+from conversations.turns import BEHIND_OWN, PRO_AHEAD, due_at
+from tests.conversations.rows import queue_generation
+from tests.factories import make_person
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def person(plan: Plan = Plan.FREE) -> User:
+    return User(email="somebody@example.org", plan=plan)
+
+
+def test_a_paid_plan_goes_before_a_free_one_that_came_shortly_before() -> None:
+    free = due_at(person(), own_active=0, now=NOW)
+    pro = due_at(person(Plan.PRO), own_active=0, now=NOW + PRO_AHEAD / 2)
+    assert pro < free
+
+
+def test_one_persons_second_message_goes_behind_anothers_first() -> None:
+    second = due_at(person(), own_active=1, now=NOW)
+    other = due_at(person(), own_active=0, now=NOW + BEHIND_OWN / 2)
+    assert other < second
+
+
+@given(
+    own_active=st.integers(0, 100),
+    plan=st.sampled_from(Plan),
+    later_own=st.integers(0, 100),
+    later_plan=st.sampled_from(Plan),
+    after_s=st.floats(0, 10_000),
+)
+def test_nobody_is_overtaken_by_what_comes_late_enough(
+    own_active: int, plan: Plan, later_own: int, later_plan: Plan, after_s: float
+) -> None:
+    waiting = due_at(person(plan), own_active=own_active, now=NOW)
+    later = due_at(person(later_plan), own_active=later_own, now=NOW + timedelta(seconds=after_s))
+    if after_s > (own_active * BEHIND_OWN + PRO_AHEAD).total_seconds():
+        assert waiting < later
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_messages_of_one_person_do_not_hold_up_another(user: User) -> None:
+    other = make_person()
+    flood = [
+        queue_generation(user, due=due_at(user, own_active=number, now=NOW)) for number in range(5)
+    ]
+    late = NOW + timedelta(seconds=1)
+    single = queue_generation(other, due=due_at(other, own_active=0, now=late))
+    expected = [flood[0].pk, single.pk, *(one.pk for one in flood[1:])]
+    assert [key.generation_id for key in list_waiting()] == expected
+    assert [claim.generation_id for claim in claim_waiting("one", 6)] == expected
