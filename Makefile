@@ -71,6 +71,17 @@ browser: .venv/dev
 bench: .venv/dev
 	$(BIN)/python manage.py bench_stream
 
+# Production mode on real stores, beside a bare relay; each fails beyond what docs/benchmarks.md
+# promises, and wants a machine that does nothing else. About 3, 4 and 6 minutes.
+bench-production: .venv/dev
+	$(BIN)/python manage.py bench_stream --mode production --check
+
+bench-resume: .venv/dev
+	$(BIN)/python manage.py bench_resume --check
+
+bench-memory: .venv/dev
+	$(BIN)/python manage.py bench_memory --check
+
 format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         load = MemoryLoad(answers=options["answers"], step=options["step"], lanes=options["lanes"])
-        with tqdm(total=load.answers, unit="answer") as bar:
+        with tqdm(total=load.answers, unit="answer", disable=None) as bar:
             result = run_memory_benchmark(load, advance=bar.update)
         self.stdout.write(memory_table(result))
         if options["json"]:

@@ -32,7 +32,7 @@ class Command(BaseCommand):
         load = ResumeLoad(
             deltas=options["deltas"], resumes=options["resumes"], readers=options["readers"]
         )
-        with tqdm(total=load.steps, unit="step") as bar:
+        with tqdm(total=load.steps, unit="step", disable=None) as bar:
             result = run_resume_benchmark(load, advance=bar.update)
         self.stdout.write(cost_table(result.costs))
         self.stdout.write(f"Reads of the table of messages: {result.message_reads}\n")

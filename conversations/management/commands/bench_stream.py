@@ -71,7 +71,7 @@ class Command(BaseCommand):
     def _measure_embedded(self, load: Load, options: dict[str, Any]) -> None:
         if options["check"] and 1 not in load.streams:
             raise CommandError("--check needs a run of one stream: --streams 1")
-        with tqdm(total=load.messages, unit="message") as bar:
+        with tqdm(total=load.messages, unit="message", disable=None) as bar:
             rows = run_benchmark(load, advance=bar.update)
         self._tell(as_table(rows), rows, options)
         if any(row.complete < row.messages for row in rows):
@@ -85,7 +85,7 @@ class Command(BaseCommand):
 
     def _measure_production(self, load: Load, options: dict[str, Any]) -> None:
         steps = len(load.doors) * len(load.streams) * options["repeats"]
-        with tqdm(total=steps, unit="load") as bar:
+        with tqdm(total=steps, unit="load", disable=None) as bar:
             rows = run_comparison(load, repeats=options["repeats"], advance=bar.update)
         self._tell(as_tables(rows), rows, options)
         broken = [sentence for row in rows for sentence in row.broken_promises()]
