@@ -16,7 +16,8 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 COVERED := 'llm/*' conversations/turns.py conversations/generations.py
 
 .DEFAULT_GOAL := run
-.PHONY: run test gates unit services faults bench browser format
+.PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory browser \
+	format
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Parley needs Python 3.11 or newer: make PYTHON=python3.12")'

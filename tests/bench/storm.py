@@ -28,7 +28,8 @@ RETURN_S = 1.0
 # Reading the counters twice, the storm itself, and room for a busy machine.
 LIVE_S = 40.0
 MAX_P95_MS = 1000.0
-END_TIMEOUT_S = 240.0
+UNREACHED = (OSError, TimeoutError, HandshakeRefused)
+END_TIMEOUT_S = 180.0
 
 
 @dataclass(slots=True)
@@ -88,7 +89,10 @@ class StormRow:
         if self.first_event_ms.p95 > MAX_P95_MS:
             broken.append(f"{self.door}: p95 {self.first_event_ms.p95:.0f} ms after the storm.")
         if self.without_event or self.verdicts[Verdict.COMPLETE] < self.readers:
-            broken.append(f"{self.door}: {self.without_event} without an event, {self.verdicts}.")
+            broken.append(
+                f"{self.door}: {self.without_event} without an event, {self.verdicts} "
+                f"{'; '.join(self.problems)}"
+            )
         return broken
 
 
@@ -157,7 +161,7 @@ async def raise_storm(
         for number, one in enumerate(returns):
             group.create_task(_come_back(one, RETURN_S * number / len(returns)))
     reads = await message_reads(production.postgres.url) - reads
-    async with asyncio.timeout(END_TIMEOUT_S), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         for one in returns:
             group.create_task(_read_to_end(one, advance))
     expected = expected_text(len(tokens))
@@ -171,10 +175,13 @@ async def _join(url: str, token: str, number: int, advance: Callable[[], object]
     await asyncio.sleep(number / GATHER_PER_S)
     door = DOORS[number % len(DOORS)]
     place = await begin_answer(url, token, "Tell me.")
-    reader = READERS[door](place)
-    await reader.resume("")
+    joined = Return(place, door, READERS[door](place))
+    try:
+        await joined.before.resume("")
+    except UNREACHED as exc:
+        joined.problem = repr(exc)
     advance()
-    return Return(place, door, reader)
+    return joined
 
 
 async def _come_back(one: Return, after_s: float) -> None:
@@ -184,7 +191,7 @@ async def _come_back(one: Return, after_s: float) -> None:
     one.asked_at = monotonic()
     try:
         await reader.resume(seen[-1].id if seen else "")
-    except (OSError, TimeoutError, HandshakeRefused) as exc:
+    except UNREACHED as exc:
         one.problem = repr(exc)
         return
     one.after = reader
@@ -192,6 +199,10 @@ async def _come_back(one: Return, after_s: float) -> None:
 
 async def _read_to_end(one: Return, advance: Callable[[], object]) -> None:
     if one.after is not None:
-        await one.after.ended()
+        try:
+            async with asyncio.timeout(END_TIMEOUT_S):
+                await one.after.ended()
+        except TimeoutError:
+            one.problem = "the answer did not end"
         one.after.close()
     advance()
