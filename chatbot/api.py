@@ -16,9 +16,11 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
+from redis.exceptions import RedisError
 
 from chatbot.accounts.auth import authenticate
 from chatbot.core.errors import BadRequest, ChatError, MethodNotAllowed, NotFound, Unavailable
+from chatbot.core.stores import DATABASE, REDIS, RETRY_AFTER_S
 from conversations.api.me import router as me
 from conversations.api.routes import router as conversations
 
@@ -94,9 +96,12 @@ def _suspicious(request: HttpRequest, exc: SuspiciousOperation) -> HttpResponse:
 
 @api.exception_handler(OperationalError)
 @api.exception_handler(InterfaceError)
-def _database_away(request: HttpRequest, exc: Exception) -> HttpResponse:
-    logger.error("The database did not answer", exc_info=exc)
-    return error_response(Unavailable(retry_after_s=5))
+@api.exception_handler(RedisError)
+def _store_away(request: HttpRequest, exc: Exception) -> HttpResponse:
+    # While a store is known to be away each request fails in the same way.
+    is_news = not (DATABASE.is_noted or REDIS.is_noted)
+    logger.error("A store did not answer a request", exc_info=exc if is_news else None)
+    return error_response(Unavailable(retry_after_s=RETRY_AFTER_S))
 
 
 @api.exception_handler(Exception)

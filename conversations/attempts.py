@@ -22,11 +22,11 @@ class AttemptLog:
     Everything here may raise LeaseLost or Fenced, when the generation is another worker's.
     """
 
-    def __init__(self, claim: Claim, log: EventLog) -> None:
+    def __init__(self, claim: Claim, log: EventLog, cipher: DataCipher | None) -> None:
         self.claim = claim
         self._log = log
-        self._key = claim.key
-        self._writer: LogWriter = log.writer(claim.key, claim.attempt)
+        self._key = StreamKey(claim.conversation_id, claim.generation_id, cipher)
+        self._writer: LogWriter = log.writer(self._key, claim.attempt)
         self._parts: list[str] = []
         self._opening: dict[str, Any] = {}
 
@@ -39,11 +39,6 @@ class AttemptLog:
     @property
     def next_seq(self) -> int:
         return self._writer.next_seq
-
-    def bring(self, cipher: DataCipher | None) -> None:
-        """Give the log the conversation's key; without it nothing is logged."""
-        self._key = StreamKey(self._key.conversation_id, self._key.generation_id, cipher)
-        self._writer = self._log.writer(self._key, self.claim.attempt)
 
     async def begin(self, generation: Generation, model: str, *, carries: bool) -> None:
         """Open the claimed attempt; if it `carries`, with the text that earlier ones left."""

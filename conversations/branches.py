@@ -1,14 +1,14 @@
-"""Placing new messages in a conversation's tree. Call inside a transaction."""
+"""Placing new messages in a conversation's tree."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from django.db.models import F
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from chatbot.core.errors import BadRequest
 from conversations.models import Conversation, Message, Role
-from conversations.queries import ConversationNotFound, find_message
+from conversations.queries import find_message
 
 
 class InvalidParent(BadRequest):
@@ -22,25 +22,35 @@ class NothingToRegenerate(BadRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an answer goes: its own seq, the question it follows, and that if it is new."""
+class Draft:
+    """An answer that is about to be asked for: the message it follows, and that if it is new.
 
-    seq: int
-    parent: int
-    question: Message | None = None
-
-
-def take_seqs(conversation: Conversation, count: int) -> tuple[int, int | None]:
-    """Reserve `count` places in a conversation; return the first, and the active leaf.
-
-    The UPDATE also serialises whoever writes to this conversation until the transaction ends.
-    Raises ConversationNotFound if it was deleted meanwhile.
+    `changes` are made to the conversation along with it.
     """
-    rows = Conversation.objects.filter(pk=conversation.pk)
-    if not rows.update(next_seq=F("next_seq") + count):
-        raise ConversationNotFound
-    next_seq, leaf = rows.values_list("next_seq", "active_leaf").get()
-    return next_seq - count, leaf
+
+    parent_seq: int
+    question: Message | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+class PlaceTaken(Exception):
+    """Somebody else wrote to the conversation since it was read: read it again."""
+
+
+def take_places(conversation: Conversation, count: int, *, now: datetime, **changes: Any) -> int:
+    """Reserve `count` places in a conversation, the last for the answer, and show that branch.
+
+    Returns the first. The UPDATE also serialises whoever writes to this conversation until the
+    transaction ends; `changes` go with it. Raises PlaceTaken.
+    """
+    first = conversation.next_seq
+    unmoved = Conversation.objects.filter(pk=conversation.pk, next_seq=first)
+    taken = unmoved.update(
+        next_seq=first + count, active_leaf=first + count - 1, updated=now, **changes
+    )
+    if not taken:
+        raise PlaceTaken
+    return first
 
 
 def check_parent(conversation: Conversation, parent_seq: int | None) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from unicodedata import category
 from uuid import UUID
 
@@ -43,9 +43,11 @@ class EventType(StrEnum):
 TERMINAL = frozenset({EventType.DONE, EventType.STOPPED, EventType.HALTED, EventType.FAILED})
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Cursor:
-    """A place in an event log; `Cursor(0, 0)` is before everything."""
+class Cursor(NamedTuple):
+    """A place in an event log; `Cursor(0, 0)` is before everything.
+
+    A tuple, because cursors are made and compared for every token of every reader.
+    """
 
     attempt: int
     seq: int
@@ -99,6 +101,8 @@ def merge_deltas(events: Sequence[Event]) -> list[Event]:
 
     The merged event carries the last id, so a reader's cursor is where it would have been.
     """
+    if len(events) == 1:
+        return list(events)
     merged: list[Event] = []
     run: list[str] = []
     for event in events:

@@ -5,6 +5,7 @@ Leases are measured by the database's clock alone, so that no worker's clock mat
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,18 +15,18 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from chatbot.accounts.budgets import settle_tokens
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
-from conversations.models import Conversation, Generation, Message, State, Status
+from conversations.models import Generation, Message, State, Status
 from conversations.models.generation import ACTIVE_STATES
-from conversations.queries import try_cipher
+from conversations.queries import read_answer, try_cipher
 from conversations.sealing import seal_message
 from conversations.terminals import Ended, terminal_event
+from conversations.views import view_message
 from llm.types import Usage
 
 # A generation that took this many workers with it is not given to another.
@@ -61,10 +62,6 @@ class Claim:
     conversation_id: UUID
     attempt: int
     owner: str
-
-    @property
-    def key(self) -> StreamKey:
-        return StreamKey(self.conversation_id, self.generation_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +145,12 @@ def _claim(rows: QuerySet[Generation], free: Q, owner: str, limit: int) -> list[
     return claims
 
 
+def load_claimed(claims: list[Claim]) -> dict[UUID, Generation]:
+    """Return the rows of claimed generations, with conversation and person."""
+    rows = Generation.objects.select_related("conversation__user")
+    return rows.in_bulk([claim.generation_id for claim in claims])
+
+
 def list_waiting() -> list[StreamKey]:
     """Return who waits in line, in its order, as far as places are told."""
     waiting = Generation.objects.filter(_QUEUED, attempt=0).order_by("due", "id")
@@ -170,23 +173,14 @@ def typical_duration_ms() -> int:
     return sorted(spans)[len(spans) // 2] // timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a worker still holds: attempts by generation, and those asked to stop."""
+def renew_leases(owner: str, generation_ids: Collection[UUID]) -> dict[UUID, bool]:
+    """Extend a worker's leases of these, in one statement.
 
-    attempts: dict[UUID, int]
-    stopping: frozenset[UUID]
-
-
-def renew_leases(owner: str) -> Held:
-    """Extend all leases of a worker, in one statement, and return what it holds."""
-    held = Generation.objects.filter(state=State.RUNNING, lease_owner=owner)
+    Returns those that it still holds, and whether the user has asked each to stop.
+    """
+    held = Generation.objects.filter(pk__in=generation_ids, state=State.RUNNING, lease_owner=owner)
     held.update(lease_until=Now() + lease())
-    rows = list(held.values_list("pk", "attempt", "stop_requested"))
-    return Held(
-        {identity: attempt for identity, attempt, _ in rows},
-        frozenset(identity for identity, _, stopping in rows if stopping),
-    )
+    return dict(held.values_list("pk", "stop_requested"))
 
 
 def take_new_attempt(claim: Claim) -> Claim:
@@ -215,23 +209,28 @@ def release_leases(owner: str) -> int:
 
 
 @transaction.atomic
-def finish_generation(claim: Claim, outcome: Outcome) -> Event:
+def finish_generation(
+    claim: Claim, outcome: Outcome, generation: Generation, answer: Message | None = None
+) -> Event:
     """Store the answer, its usage and the budget's settlement together.
 
+    `generation` is the row as it was claimed, `answer` the pending message if it is at hand.
     Returns the terminal event, which the caller logs once this is committed. It may be called
     again when it is not known whether it was. Raises LeaseLost when the attempt is no longer this
     worker's; then nothing is stored.
     """
-    if Generation.objects.filter(_held(claim)).update(**_ending(outcome)):
-        return _settle(claim.generation_id, outcome)
+    ending = _ending(outcome)
+    if Generation.objects.filter(_held(claim)).update(**ending):
+        generation.attempt = claim.attempt
+        return _settle(generation, outcome, ending, answer)
     # Nobody else ends a generation in this attempt.
     ended = Generation.objects.select_related("conversation").filter(
         pk=claim.generation_id, attempt=claim.attempt, last_seq=outcome.last_seq
     )
-    generation = ended.exclude(state__in=ACTIVE_STATES).first()
-    if generation is None:
+    stored = ended.exclude(state__in=ACTIVE_STATES).first()
+    if stored is None:
         raise LeaseLost
-    return terminal_event(generation)
+    return terminal_event(stored, read_answer(stored))
 
 
 def _ending(outcome: Outcome) -> dict[str, Any]:
@@ -255,22 +254,26 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _settle(generation_id: UUID, outcome: Outcome) -> Event:
-    generation = Generation.objects.select_related("conversation").get(pk=generation_id)
+def _settle(
+    generation: Generation, outcome: Outcome, ending: dict[str, Any], answer: Message | None
+) -> Event:
+    """Store the rest of an ending; the caller has ended the generation in the database."""
     conversation = generation.conversation
+    for name, value in ending.items():
+        setattr(generation, name, value)
     cipher = try_cipher(conversation)
     # Without its key a conversation can hold no text; its generations end all the same.
     sealed = b""
     if cipher is not None:
         sealed = seal_message(cipher, conversation.pk, generation.answer_seq, outcome.text)
-    Message.objects.filter(conversation=conversation, seq=generation.answer_seq).update(
-        content_sealed=sealed,
-        status=_MESSAGE_STATUS[outcome.state],
-        token_count=outcome.tokens,
-        model=outcome.model,
-    )
-    # Not the database's clock: SQLite's has milliseconds only, and pages are cut at this value.
-    Conversation.objects.filter(pk=conversation.pk).update(updated=timezone.now())
+    said = {
+        "content_sealed": sealed,
+        "status": _MESSAGE_STATUS[outcome.state],
+        "token_count": outcome.tokens,
+        "model": outcome.model,
+    }
+    answers = Message.objects.filter(conversation=conversation, seq=generation.answer_seq)
+    answers.update(**said)
     settle_tokens(
         generation.user_id,
         month=generation.budget_month,
@@ -283,18 +286,21 @@ def _settle(generation_id: UUID, outcome: Outcome) -> Event:
     transaction.on_commit(
         lambda: GENERATIONS.labels(state=outcome.state, model=outcome.model or "none").inc()
     )
-    return terminal_event(generation)
+    if answer is None:
+        return terminal_event(generation, read_answer(generation))
+    for name, value in said.items():
+        setattr(answer, name, value)
+    return terminal_event(generation, view_message(answer, cipher, generation))
 
 
 @transaction.atomic
 def _end_unheld(generation: Generation, free: Q, outcome: Outcome) -> Ended | None:
     """End a generation that no worker holds, in an attempt of its own; None if one took it."""
-    ended = Generation.objects.filter(free, pk=generation.pk, attempt=generation.attempt).update(
-        **_ending(outcome), attempt=generation.attempt + 1
-    )
-    if not ended:
+    ending = {**_ending(outcome), "attempt": generation.attempt + 1}
+    same = Generation.objects.filter(free, pk=generation.pk, attempt=generation.attempt)
+    if not same.update(**ending):
         return None
-    end = _settle(generation.pk, outcome)
+    end = _settle(generation, outcome, ending, None)
     # Readers may have seen text of an attempt that nobody finished.
     snapshot = Event(Cursor(end.cursor.attempt, 1), EventType.SNAPSHOT, {"text": outcome.text})
     cipher = try_cipher(generation.conversation)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal, cast
 
 from django.conf import settings
@@ -41,25 +42,33 @@ def system_text(conversation: Conversation, cipher: DataCipher) -> str:
     )
 
 
-def count_prompt(conversation: Conversation, leaf: int, system: str, spec: ModelSpec) -> int:
-    """Return how many tokens a prompt that ends at `leaf` has, at most; opens no message.
+def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
+    """Return how many tokens a prompt has, at most, from those of its turns, newest first.
 
-    Raises MessageTooLong, with its size and the limit, when the leaf alone is too much.
+    Raises MessageTooLong, with its size and the limit, when the newest alone is too much.
     """
     room = max(0, window_of(spec).room(system))
     total = 0
-    for message in walk_branch(conversation.pk, leaf):
-        if message.seq == leaf and message.token_count > room:
-            sizes = {"tokens": message.token_count, "limit": room, "model": spec.name}
-            raise MessageTooLong(None if room else NO_ROOM, detail=sizes)
-        if total + message.token_count > room:
+    for place, tokens in enumerate(sizes):
+        if not place and tokens > room:
+            detail = {"tokens": tokens, "limit": room, "model": spec.name}
+            raise MessageTooLong(None if room else NO_ROOM, detail=detail)
+        if total + tokens > room:
             break
-        total += message.token_count
+        total += tokens
     return total + count_turn(system)
 
 
-def load_prompt(generation: Generation, spec: ModelSpec) -> Prompt:
-    """Return the prompt for a generation's answer.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker needs of a generation: what to ask, and the message to answer with."""
+
+    prompt: Prompt
+    answer: Message
+
+
+def load_task(generation: Generation, spec: ModelSpec) -> Task:
+    """Return the prompt for a generation's answer, and the pending answer.
 
     Raises ContentUnavailable when the question or the system prompt does not open. An older
     message that does not open is left out: it never reaches a model.
@@ -68,18 +77,19 @@ def load_prompt(generation: Generation, spec: ModelSpec) -> Prompt:
     try:
         cipher = open_cipher(conversation)
         system = system_text(conversation, cipher)
-        turns = _past_turns(conversation, cipher, generation.answer_seq)
-        return assemble_prompt(system=system, newest_first=turns, window=window_of(spec))
+        branch = walk_branch(conversation.pk, generation.answer_seq)
+        answer = next(branch, None)
+        if answer is None:
+            raise ContentUnavailable  # Deleted meanwhile.
+        turns = _past_turns(branch, cipher)
+        prompt = assemble_prompt(system=system, newest_first=turns, window=window_of(spec))
+        return Task(prompt, answer)
     except CannotOpen as exc:
         report_unreadable(f"prompt of generation {generation.pk}", exc)
         raise ContentUnavailable from exc
 
 
-def _past_turns(
-    conversation: Conversation, cipher: DataCipher, answer_seq: int
-) -> Iterator[PastTurn]:
-    branch = walk_branch(conversation.pk, answer_seq)
-    next(branch, None)  # The pending answer itself.
+def _past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastTurn]:
     question = next(branch, None)
     if question is None:
         raise ContentUnavailable  # Deleted meanwhile.

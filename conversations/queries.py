@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import InvalidCursor, NotFound
@@ -27,11 +27,14 @@ from conversations.views import (
     view_message,
 )
 
+T = TypeVar("T")
+
 LIST_LIMIT = 100
 # A search opens titles one by one; a page looks at this many before it hands out a cursor.
 SEARCH_SPAN = 500
-# Messages read at a time while following a branch backwards.
-BRANCH_CHUNK = 100
+# Messages read at a time while following a branch backwards: few at first, for most turns look
+# at the newest only.
+BRANCH_CHUNKS = (16, 100)
 
 
 class ConversationNotFound(NotFound):
@@ -130,18 +133,33 @@ def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
 
     Reads ranges of the composite key, so that a page of a long history costs a page.
     """
-    wanted = leaf
-    below = None if leaf is None else leaf + 1
+    rows = Message.objects.filter(conversation_id=conversation_id)
+    return _walk(rows, leaf, lambda message: (message.seq, message.parent_seq))
+
+
+def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
+    """Yield the token counts of a branch's messages, from its leaf back to its root."""
+    rows = Message.objects.filter(conversation_id=conversation_id)
+    sizes = rows.values_list("seq", "parent_seq", "token_count")
+    for _, _, tokens in _walk(sizes, leaf, lambda row: (row[0], row[1])):
+        yield tokens
+
+
+def _walk(
+    rows: QuerySet[Message, T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
+) -> Iterator[T]:
+    wanted, below, size = leaf, leaf, BRANCH_CHUNKS[0]
+    rows = rows.order_by("-seq")
     while wanted is not None and below is not None:
-        rows = Message.objects.filter(conversation_id=conversation_id, seq__lt=below)
-        chunk = list(rows.order_by("-seq")[:BRANCH_CHUNK])
+        chunk = list(rows.filter(seq__lte=below)[:size])
         if not chunk:
             return
-        for message in chunk:
-            if message.seq == wanted:
-                yield message
-                wanted = message.parent_seq
-        below = chunk[-1].seq
+        for row in chunk:
+            seq, parent = place(row)
+            if seq == wanted:
+                yield row
+                wanted = parent
+        below, size = place(chunk[-1])[0] - 1, BRANCH_CHUNKS[1]
 
 
 def _leaf_before(conversation: Conversation, before: int | None) -> int | None:

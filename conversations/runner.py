@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from django.utils import timezone
 
-from chatbot.core.crypto import DataCipher
 from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
@@ -24,8 +23,8 @@ from conversations.generations import (
     Outcome,
     finish_generation,
 )
-from conversations.models import Generation, State
-from conversations.prompts import load_prompt
+from conversations.models import Generation, Message, State
+from conversations.prompts import load_task
 from conversations.queries import try_cipher
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
@@ -46,8 +45,10 @@ RESUMPTION_JITTER_S = 0.5
 class GenerationRun:
     """Writes one generation, from its claim to its terminal event."""
 
-    def __init__(self, claim: Claim, log: EventLog) -> None:
-        self._log = AttemptLog(claim, log)
+    def __init__(self, claim: Claim, generation: Generation, log: EventLog) -> None:
+        self._generation = generation
+        self._answer: Message | None = None
+        self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
         self._spec: ModelSpec | None = None
         self._prompt: Prompt | None = None
         # What calls that did not end well are reckoned to have used.
@@ -55,8 +56,10 @@ class GenerationRun:
         self._call_began_at = 0
         self._first_token_ms: int | None = None
         self._route_reason = ""
-        self._is_stopped = False
+        # Asked for before this worker could hear the bell.
+        self._is_stopped = generation.stop_requested
         self._scope: asyncio.Timeout | None = None
+        self.is_finishing = False
 
     @property
     def claim(self) -> Claim:
@@ -75,7 +78,7 @@ class GenerationRun:
         Cancelling it leaves the generation unfinished, for the caller to hand over.
         """
         try:
-            outcome = await self._answer()
+            outcome = await self._write()
         except (LeaseLost, Fenced):
             raise
         except Exception:
@@ -83,17 +86,15 @@ class GenerationRun:
             outcome = self._ended(State.FAILED, error=ChatError())
         await self._finish(outcome)
 
-    async def _answer(self) -> Outcome:
-        generation, cipher = await patient_db_call(_load, self.claim)
-        self._log.bring(cipher)
-        # Asked for before this worker could hear the bell.
-        self._is_stopped = self._is_stopped or generation.stop_requested
+    async def _write(self) -> Outcome:
+        generation = self._generation
         try:
             self._spec = get_registry().resolve(generation.requested_model)
             is_auto = generation.requested_model == AUTO
             self._route_reason = "default model" if is_auto else "chosen by name"
             await self._begin(generation)
-            self._prompt = await patient_db_call(load_prompt, generation, self._spec)
+            task = await patient_db_call(load_task, generation, self._spec)
+            self._prompt, self._answer = task.prompt, task.answer
             self._count_carried()
             finished = await self._stream(generation)
         except ChatError as exc:
@@ -215,21 +216,14 @@ class GenerationRun:
 
         What the log misses is mended before: afterwards no attempt is left to mend it in.
         """
+        self.is_finishing = True
         await self._log.settle()
         outcome = replace(outcome, last_seq=self._log.next_seq)
-        end: Event = await patient_db_call(finish_generation, self.claim, outcome)
+        end: Event = await patient_db_call(
+            finish_generation, self.claim, outcome, self._generation, self._answer
+        )
         try:
             await self._log.end(end)
         except (LogLost, LogAway, Fenced):
             # It is stored: readers that find the log silent are told from the database.
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
-
-
-def _load(claim: Claim) -> tuple[Generation, DataCipher | None]:
-    held = Generation.objects.select_related("conversation__user").filter(
-        pk=claim.generation_id, attempt=claim.attempt
-    )
-    generation = held.first()
-    if generation is None:
-        raise LeaseLost
-    return generation, try_cipher(generation.conversation)

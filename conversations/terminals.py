@@ -14,8 +14,8 @@ from conversations.queries import read_answer
 HALT_NOTICE = "This answer was withdrawn."
 
 
-def terminal_event(generation: Generation) -> Event:
-    """Return the terminal event of a generation that has ended."""
+def terminal_event(generation: Generation, message: dict[str, Any]) -> Event:
+    """Return the terminal event of a generation that has ended with this message."""
     cursor = Cursor(generation.attempt, generation.last_seq)
     if generation.state == State.HALTED:
         data = {"category": generation.error_code, "notice": HALT_NOTICE}
@@ -23,7 +23,6 @@ def terminal_event(generation: Generation) -> Event:
     if generation.state == State.FAILED:
         error = {"code": generation.error_code, "message": generation.error_message}
         return Event(cursor, EventType.FAILED, {"error": error})
-    message = read_answer(generation)
     if generation.state == State.STOPPED:
         return Event(cursor, EventType.STOPPED, {"message": message})
     return Event(cursor, EventType.DONE, _done(generation, message))
@@ -49,8 +48,9 @@ def replay_ended(generation: Generation) -> list[Event]:
 
     The text's id is the one before the terminal event's, so that order holds.
     """
-    end = terminal_event(generation)
-    text = "" if generation.state == State.HALTED else read_answer(generation)["content"] or ""
+    message = read_answer(generation)
+    end = terminal_event(generation, message)
+    text = "" if generation.state == State.HALTED else message["content"] or ""
     before = Cursor(end.cursor.attempt, end.cursor.seq - 1)
     return [Event(before, EventType.SNAPSHOT, {"text": text}), end]
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
@@ -21,8 +25,9 @@ from chatbot.accounts.limits import count_send
 from chatbot.accounts.models import Plan, User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from chatbot.core.errors import GenerationActive, IdempotencyMismatch
-from conversations.branches import Place, check_parent, question_of, take_seqs
+from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
+from chatbot.core.fields import SealedField
+from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
 from conversations.context import count_turn
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
@@ -32,14 +37,16 @@ from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable, count_prompt, system_text
-from conversations.queries import find_conversation, find_generation
+from conversations.queries import find_conversation, find_generation, walk_sizes
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
-from conversations.views import view_generation
+from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 
 TITLE_CHARS = 60
+# How often a conversation is looked at again because somebody else wrote to it meanwhile.
+MAX_TRIES = 5
 
 # Who waits is served in the order of `due_at`. It is fixed when a message is accepted, so nobody
 # waits for ever: only what comes within these bounds after a message can still go before it.
@@ -93,10 +100,10 @@ async def start_turn(
     asked = ("send", parent, request.content)
     ask = _ask(user, conversation_id, request.model, idempotency_key, *asked)
 
-    def write(conversation: Conversation) -> Place:
-        return _write_message(conversation, request)
+    def draft(conversation: Conversation) -> Draft:
+        return _draft_question(conversation, request)
 
-    return await _start(ask, write)
+    return await _start(ask, draft)
 
 
 async def regenerate_answer(
@@ -113,15 +120,14 @@ async def regenerate_answer(
     """
     ask = _ask(user, conversation_id, request.model, idempotency_key, "regenerate", seq)
 
-    def write(conversation: Conversation) -> Place:
-        first, _ = take_seqs(conversation, 1)
-        return Place(first, question_of(conversation, seq))
+    def draft(conversation: Conversation) -> Draft:
+        return Draft(question_of(conversation, seq))
 
-    return await _start(ask, write)
+    return await _start(ask, draft)
 
 
-async def _start(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTurn:
-    turn = await db_call(_commit_once, ask, write)
+async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    turn = await db_call(_commit_once, ask, draft)
     if turn.is_new:
         await notify(
             ask.user.pk,
@@ -132,31 +138,39 @@ async def _start(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTu
     return turn
 
 
-def _commit_once(ask: _Ask, write: Callable[[Conversation], Place]) -> StartedTurn:
-    earlier = _find_earlier(ask) if ask.is_repeatable else None
+def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    earlier = _find_earlier(ask)
     if earlier is not None:
         return earlier
+    conversation, own_active = _look_at(ask)
+    spec = get_registry().resolve(ask.model or conversation.model)
+    count_send(ask.user)
+    for _ in range(MAX_TRIES):
+        try:
+            with transaction.atomic():
+                return _commit(ask, conversation, spec, draft(conversation), own_active)
+        except (PlaceTaken, IntegrityError):
+            # Two at once: a constraint let one through, and it is committed by now.
+            earlier = _find_earlier(ask)
+            if earlier is not None:
+                return earlier
+            conversation, own_active = _look_at(ask)
+        except CannotOpen as exc:
+            raise ContentUnavailable from exc
+    raise Conflict
+
+
+def _look_at(ask: _Ask) -> tuple[Conversation, int]:
+    """Return the conversation, and how many answers the person waits for elsewhere."""
     conversation = find_conversation(ask.user.pk, ask.conversation_id)
     # Known already; reading it again would be one more query.
     conversation.user = ask.user
-    own_active = _count_active(conversation)
-    spec = get_registry().resolve(ask.model or conversation.model)
-    count_send(ask.user)
-    try:
-        with transaction.atomic():
-            return _commit(ask, conversation, spec, write, own_active)
-    except IntegrityError:
-        # Two sends at once: the constraint let one through, and it is committed by now.
-        earlier = _find_earlier(ask)
-        if earlier is not None:
-            return earlier
-        _count_active(conversation)
-        raise
-    except CannotOpen as exc:
-        raise ContentUnavailable from exc
+    return conversation, _count_active(conversation)
 
 
 def _find_earlier(ask: _Ask) -> StartedTurn | None:
+    if not ask.is_repeatable:
+        return None
     earlier = Generation.objects.filter(user=ask.user, idempotency_key=ask.idempotency_key).first()
     if earlier is None:
         return None
@@ -169,10 +183,10 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
 def _count_active(conversation: Conversation) -> int:
     """Return how many answers this person waits for. Raises GenerationActive for one of here."""
     active = Generation.objects.filter(user=conversation.user, state__in=ACTIVE_STATES)
-    others = list(active.only("pk", "conversation_id", "answer_id"))
-    for one in others:
-        if one.conversation_id == conversation.pk:
-            raise GenerationActive(detail=dict(view_generation(one)))
+    others = list(active.values_list("pk", "conversation_id", "answer_id"))
+    for identity, conversation_id, answer_id in others:
+        if conversation_id == conversation.pk:
+            raise GenerationActive(detail=dict(refer_to(identity, answer_id)))
     return len(others)
 
 
@@ -187,26 +201,25 @@ def due_at(user: User, *, own_active: int, now: datetime) -> datetime:
 
 
 def _commit(
-    ask: _Ask,
-    conversation: Conversation,
-    spec: ModelSpec,
-    write: Callable[[Conversation], Place],
-    own_active: int,
+    ask: _Ask, conversation: Conversation, spec: ModelSpec, draft: Draft, own_active: int
 ) -> StartedTurn:
     now = timezone.now()
-    place = write(conversation)
+    question = draft.question
+    first = take_places(conversation, 2 if question else 1, now=now, **draft.changes)
     answer = Message(
         conversation=conversation,
-        seq=place.seq,
-        parent_seq=place.parent,
+        seq=first + 1 if question else first,
+        parent_seq=draft.parent_seq,
         role=Role.ASSISTANT,
         status=Status.PENDING,
     )
-    Message.objects.bulk_create([place.question, answer] if place.question else [answer])
-    # The newest message is counted with the rest: it is already written.
+    Message.objects.bulk_create([question, answer] if question else [answer])
     cipher = open_cipher(conversation)
+    sizes = walk_sizes(conversation.pk, question.parent_seq if question else draft.parent_seq)
+    if question:
+        sizes = chain([question.token_count], sizes)
     system = system_text(conversation, cipher)
-    tokens = count_prompt(conversation, place.parent, system, spec) + spec.answer_tokens
+    tokens = count_prompt(sizes, system, spec) + spec.answer_tokens
     month = reserve_tokens(ask.user, tokens, now=now)
     generation = Generation.objects.create(
         conversation=conversation,
@@ -220,17 +233,14 @@ def _commit(
         reserved_tokens=tokens,
         due=due_at(ask.user, own_active=own_active, now=now),
     )
-    Conversation.objects.filter(pk=conversation.pk).update(
-        active_leaf=answer.seq, updated=timezone.now()
-    )
     announce_work()
     key = StreamKey(conversation.pk, generation.pk, cipher)
     return StartedTurn(key, answer.id, is_new=True)
 
 
-def _write_message(conversation: Conversation, request: SendRequest) -> Place:
+def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     cipher = open_cipher(conversation)
-    seq, parent = take_seqs(conversation, 2)
+    seq, parent = conversation.next_seq, conversation.active_leaf
     if "parent_seq" in request.model_fields_set:
         parent = request.parent_seq
         check_parent(conversation, parent)
@@ -243,12 +253,12 @@ def _write_message(conversation: Conversation, request: SendRequest) -> Place:
         content_sealed=seal_message(cipher, conversation.pk, seq, request.content),
         token_count=count_turn(request.content),
     )
+    changes: dict[str, Any] = {}
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
         # Unless somebody has named it meanwhile.
-        untitled = Conversation.objects.filter(pk=conversation.pk, title_sealed__isnull=True)
-        untitled.update(title_sealed=title)
-    return Place(seq + 1, seq, question)
+        changes["title_sealed"] = Coalesce("title_sealed", Value(title), output_field=SealedField())
+    return Draft(seq, question, changes)
 
 
 def _title_from(content: str) -> str:

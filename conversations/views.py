@@ -86,10 +86,14 @@ def events_url(generation_id: UUID) -> str:
     return f"/api/v1/generations/{generation_id}/events"
 
 
-def view_generation(generation: Generation) -> dict[str, str]:
+def refer_to(generation_id: UUID, answer_id: UUID) -> dict[str, str]:
     """Return what a client needs to follow a generation."""
     return {
-        "generationId": str(generation.pk),
-        "messageId": str(generation.answer_id),
-        "eventsUrl": events_url(generation.pk),
+        "generationId": str(generation_id),
+        "messageId": str(answer_id),
+        "eventsUrl": events_url(generation_id),
     }
+
+
+def view_generation(generation: Generation) -> dict[str, str]:
+    return refer_to(generation.pk, generation.answer_id)

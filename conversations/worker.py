@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
@@ -14,15 +15,16 @@ from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_pr
 from conversations.eventlog import EventLog, Fenced
 from conversations.generations import (
     Claim,
-    Held,
     LeaseLost,
     claim_lapsed,
     claim_waiting,
     fail_abandoned,
     hand_over,
     heartbeat_s,
+    load_claimed,
     renew_leases,
 )
+from conversations.models import Generation
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
 from conversations.terminals import log_ended
@@ -33,6 +35,10 @@ logger = logging.getLogger(__name__)
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
+# What an answer that is being stored may take on top of a drain's grace.
+STORE_S = 2.0
+# Stops heard of, for generations that are only just being claimed.
+STOPS_KEPT = 256
 
 
 class GenerationWorker:
@@ -45,6 +51,7 @@ class GenerationWorker:
         self._runs: dict[asyncio.Task[None], GenerationRun] = {}
         self._wake = asyncio.Event()
         self._has_room = asyncio.Event()
+        self._stopped: deque[UUID] = deque(maxlen=STOPS_KEPT)
         self._is_draining = False
         self._poll_at = 0.0
         self._reap_at = 0.0
@@ -82,7 +89,11 @@ class GenerationWorker:
         await self._try_report()
         if self._runs:
             _, late = await asyncio.wait(set(self._runs), timeout=grace_s)
-            await self._let_go(late)
+            ending = {task for task in late if self._runs[task].is_finishing}
+            if ending:
+                # What is being stored is done in a moment, and has its end to tell.
+                await asyncio.wait(ending, timeout=STORE_S)
+            await self._let_go(task for task in late if not task.done())
         try:
             await db_call(remove_worker, self._owner)
         except DatabaseAway:
@@ -131,9 +142,11 @@ class GenerationWorker:
         free = self._concurrency - len(self._runs)
         if not free or self._is_draining:
             return []
-        claims = await db_call(claim, self._owner, free)
+        claims, rows = await db_call(_take, claim, self._owner, free)
         for one in claims:
-            self._run(one)
+            # One that was deleted meanwhile needs no answer.
+            if one.generation_id in rows:
+                self._run(one, rows[one.generation_id])
         return claims
 
     def _note_room(self) -> None:
@@ -142,8 +155,10 @@ class GenerationWorker:
         else:
             self._has_room.clear()
 
-    def _run(self, claim: Claim) -> None:
-        run = GenerationRun(claim, self._log)
+    def _run(self, claim: Claim, generation: Generation) -> None:
+        run = GenerationRun(claim, generation, self._log)
+        if claim.generation_id in self._stopped:
+            run.stop()
         task = spawn(self._guard(run), name=f"generation {claim.generation_id}")
         self._runs[task] = run
         RUNNING.inc()
@@ -158,10 +173,14 @@ class GenerationWorker:
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._runs[task]
         RUNNING.dec()
-        self._note_room()
-        self._wake.set()
+        if not self._has_room.is_set():
+            # Somebody may be waiting for this place; otherwise nobody is.
+            self._note_room()
+            self._wake.set()
 
     def _stop(self, generation_id: UUID) -> None:
+        # It may just be on its way here.
+        self._stopped.append(generation_id)
         for run in self._runs.values():
             if run.claim.generation_id == generation_id:
                 run.stop()
@@ -193,7 +212,8 @@ class GenerationWorker:
             if not runs:
                 continue
             try:
-                held = await db_call(renew_leases, self._owner)
+                ids = {run.claim.generation_id for _, run in runs}
+                held = await db_call(renew_leases, self._owner, ids)
             except DatabaseAway:
                 # Nobody can claim them while the database is away; a late finish decides.
                 logger.warning("The leases of %d generations were not renewed", len(runs))
@@ -201,16 +221,23 @@ class GenerationWorker:
             for task, run in runs:
                 self._check_hold(task, run, held)
 
-    def _check_hold(self, task: asyncio.Task[None], run: GenerationRun, held: Held) -> None:
-        claim = run.claim
-        if claim.generation_id in held.stopping:
+    def _check_hold(
+        self, task: asyncio.Task[None], run: GenerationRun, held: dict[UUID, bool]
+    ) -> None:
+        generation_id = run.claim.generation_id
+        if held.get(generation_id):
             run.stop()
-        # An attempt that the run itself has taken meanwhile is newer than what was read.
-        if claim.attempt < held.attempts.get(claim.generation_id, 0) or (
-            claim.generation_id not in held.attempts and not task.done()
-        ):
-            logger.warning("Lost the lease of generation %s", claim.generation_id)
+        # One that is being stored may have ended meanwhile, as it should.
+        if generation_id not in held and not run.is_finishing and not task.done():
+            logger.warning("Lost the lease of generation %s", generation_id)
             task.cancel()
+
+
+def _take(
+    claim: Callable[[str, int], list[Claim]], owner: str, limit: int
+) -> tuple[list[Claim], dict[UUID, Generation]]:
+    claims = claim(owner, limit)
+    return claims, load_claimed(claims) if claims else {}
 
 
 def _hand_over(claim: Claim) -> None:

@@ -45,18 +45,6 @@ def monthly_limit(user: User) -> int:
     return int(settings.BUDGET_TOKENS[user.plan])
 
 
-def _period(user: User, month: date) -> BudgetPeriod:
-    """Return this month's row, made on first use and kept at the plan's present limit."""
-    limit = monthly_limit(user)
-    period, _ = BudgetPeriod.objects.get_or_create(
-        user=user, month=month, defaults={"limit": limit}
-    )
-    if period.limit != limit:
-        BudgetPeriod.objects.filter(pk=period.pk).update(limit=limit)
-        period.limit = limit
-    return period
-
-
 def read_budget(user: User, *, now: datetime) -> Budget:
     month = month_of(now)
     period = BudgetPeriod.objects.filter(user=user, month=month).first()
@@ -73,18 +61,23 @@ def reserve_tokens(user: User, tokens: int, *, now: datetime) -> date:
 
     Raises BudgetExhausted, with when the budget resets, if they are not there.
     """
-    month = month_of(now)
-    period = _period(user, month)
-    reserved = BudgetPeriod.objects.filter(
-        pk=period.pk, limit__gte=F("reserved") + F("spent") + tokens
-    ).update(reserved=F("reserved") + tokens)
-    if not reserved:
-        resets_at = next_month(month)
-        raise BudgetExhausted(
-            retry_after_s=(resets_at - now).total_seconds(),
-            detail={"resetsAt": resets_at.isoformat(), "needed": tokens},
-        )
-    return month
+    month, limit = month_of(now), monthly_limit(user)
+    period = BudgetPeriod.objects.filter(user_id=user.pk, month=month)
+    # The row is kept at the plan's present limit.
+    change = {"limit": limit, "reserved": F("reserved") + tokens}
+    fitting = period.filter(reserved__lte=limit - tokens - F("spent"))
+    if fitting.update(**change):
+        return month
+    # Not there yet, or used up.
+    BudgetPeriod.objects.get_or_create(user=user, month=month, defaults={"limit": limit})
+    if fitting.update(**change):
+        return month
+    period.update(limit=limit)
+    resets_at = next_month(month)
+    raise BudgetExhausted(
+        retry_after_s=(resets_at - now).total_seconds(),
+        detail={"resetsAt": resets_at.isoformat(), "needed": tokens},
+    )
 
 
 def settle_tokens(user_id: UUID, *, month: date, reserved: int, spent: int) -> None:

@@ -42,7 +42,7 @@ from conversations.events import (
 from conversations.queries import LIST_LIMIT, list_conversations, read_conversation
 from conversations.reading import open_reading, read_turn
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
-from conversations.views import events_url
+from conversations.views import refer_to
 
 router = Router(tags=["conversations"], by_alias=True)
 
@@ -143,12 +143,7 @@ async def regenerate(
 async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> HttpResponseBase:
     """Stream the answer, or say where its stream is to a client that prefers JSON."""
     if request.get_preferred_type(["text/event-stream", "application/json"]) == "application/json":
-        reference = {
-            "generationId": str(turn.generation_id),
-            "messageId": str(turn.message_id),
-            "eventsUrl": events_url(turn.generation_id),
-        }
-        return JsonResponse(reference, status=202)
+        return JsonResponse(refer_to(turn.generation_id, turn.message_id), status=202)
     return await stream_response(await read_turn(user, turn))
 
 

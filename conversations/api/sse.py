@@ -30,6 +30,17 @@ async def _frames(reading: Reading) -> AsyncGenerator[bytes]:
             yield b"".join(map(encode_event, batch)) if batch else HEARTBEAT
 
 
+class EventStream(StreamingHttpResponse):
+    """A stream that is handed on as it is: Django's own iterator wraps each piece twice."""
+
+    def __init__(self, frames: AsyncGenerator[bytes]) -> None:
+        super().__init__(frames, content_type="text/event-stream")
+        self._frames = frames
+
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        return self._frames
+
+
 async def stream_response(reading: Reading) -> HttpResponseBase:
     """Return the response that a reader follows; 204 when there is nothing more to come.
 
@@ -39,7 +50,7 @@ async def stream_response(reading: Reading) -> HttpResponseBase:
         return HttpResponse(status=204)
     # A streaming response holds its request's database connection until the body ends. There is
     # none here: the API reads and writes through `db_call`, which gives connections back.
-    response = StreamingHttpResponse(_frames(reading), content_type="text/event-stream")
+    response = EventStream(_frames(reading))
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     response["X-Generation-Id"] = str(reading.generation_id)

@@ -44,7 +44,7 @@ class Window:
         self.base = base
         self._events: list[Event] = []
         self._capacity = capacity
-        self._grown = asyncio.Event()
+        self._waiters: list[asyncio.Future[bool]] = []
 
     @property
     def tail(self) -> Cursor:
@@ -68,25 +68,34 @@ class Window:
         self.wake()
 
     def wake(self) -> None:
-        grown, self._grown = self._grown, asyncio.Event()
-        grown.set()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _end_wait(waiter, has_grown=True)
 
     def after(self, cursor: Cursor) -> list[Event]:
-        """Return the events behind a cursor that is not before `base`."""
-        low, high = 0, len(self._events)
-        while low < high:
-            middle = (low + high) // 2
-            if self._events[middle].cursor <= cursor:
-                low = middle + 1
-            else:
-                high = middle
-        return self._events[low:]
+        """Return the events behind a cursor."""
+        events = self._events
+        # From the end: most readers lack the newest few only.
+        start = len(events)
+        while start and events[start - 1].cursor > cursor:
+            start -= 1
+        return events[start:]
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait for something new; False when nothing came. Call right after `after`."""
+        # By hand: `asyncio.timeout` around an Event costs twice as much, for every token.
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiters.append(waiter)
+        timer = loop.call_later(timeout_s, _end_wait, waiter)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._grown.wait()
-        except TimeoutError:
-            return False
-        return True
+            return await waiter
+        finally:
+            timer.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+
+def _end_wait(waiter: asyncio.Future[bool], *, has_grown: bool = False) -> None:
+    if not waiter.done():
+        waiter.set_result(has_grown)

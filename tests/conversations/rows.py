@@ -6,6 +6,8 @@ from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.models import User
+from conversations.events import Event
+from conversations.generations import Claim, Outcome, finish_generation
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.sealing import open_cipher, seal_message
 from tests.factories import make_conversation
@@ -47,3 +49,9 @@ def queue_generation(user: User, **fields: object) -> Generation:
         conversation=conversation, seq=2, role=Role.ASSISTANT, status=Status.PENDING
     )
     return put_generation(conversation, answer, **fields)
+
+
+def finish_claim(claim: Claim, outcome: Outcome) -> Event:
+    """End a generation as its worker does, from the row as it was claimed."""
+    rows = Generation.objects.select_related("conversation")
+    return finish_generation(claim, outcome, rows.get(pk=claim.generation_id))

@@ -20,7 +20,6 @@ from conversations.generations import (
     claim_lapsed,
     claim_waiting,
     fail_abandoned,
-    finish_generation,
     hand_over,
     list_waiting,
     release_leases,
@@ -30,7 +29,7 @@ from conversations.generations import (
 )
 from conversations.models import Conversation, Generation, Message, State, Status
 from llm.types import Usage
-from tests.conversations.rows import queue_generation
+from tests.conversations.rows import finish_claim, queue_generation
 from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,17 +97,17 @@ def test_a_lapsed_lease_is_claimed_with_the_next_attempt(user: User) -> None:
     let_lease_lapse(generation)
     (fresh,) = claim_lapsed("two", 1)
     assert (stale.attempt, fresh.attempt) == (1, 2)
-    assert renew_leases("one").attempts == {}
-    assert renew_leases("two").attempts == {generation.pk: 2}
+    assert renew_leases("one", [generation.pk]) == {}
+    assert renew_leases("two", [generation.pk]) == {generation.pk: False}
     with pytest.raises(LeaseLost):
-        finish_generation(stale, done("stale"))
-    finish_generation(fresh, done("fresh"))
+        finish_claim(stale, done("stale"))
+    finish_claim(fresh, done("fresh"))
     assert Generation.objects.get().state == State.COMPLETED
 
 
 def test_finishing_stores_answer_usage_and_settlement_together(user: User) -> None:
     generation = queue_generation(user)
-    event = finish_generation(claimed(), done("The answer"))
+    event = finish_claim(claimed(), done("The answer"))
     assert event.data["message"]["content"] == "The answer"
     assert str(event.cursor) == "1-5"
     generation.refresh_from_db()
@@ -120,20 +119,21 @@ def test_finishing_stores_answer_usage_and_settlement_together(user: User) -> No
 def test_a_generation_finishes_once(user: User) -> None:
     queue_generation(user)
     claim = claimed()
-    first = finish_generation(claim, done())
+    first = finish_claim(claim, done())
     # As when nobody knows whether the first was committed.
-    assert finish_generation(claim, done("again")) == first
+    assert finish_claim(claim, done("again")) == first
     with pytest.raises(LeaseLost):
-        finish_generation(replace(claim, attempt=2), done("again"))
+        finish_claim(replace(claim, attempt=2), done("again"))
     assert read_budget(user, now=timezone.now()).spent == 35
 
 
 def test_renewing_tells_of_a_wish_to_stop(user: User) -> None:
     generation = queue_generation(user)
     claim = claimed()
-    assert renew_leases(claim.owner).stopping == frozenset()
+    assert renew_leases(claim.owner, [generation.pk]) == {generation.pk: False}
     assert request_stop(generation) is None
-    assert renew_leases(claim.owner).stopping == {generation.pk}
+    assert renew_leases(claim.owner, [generation.pk]) == {generation.pk: True}
+    assert renew_leases(claim.owner, []) == {}
 
 
 def test_stopping_what_waits_ends_it_and_returns_the_reservation(user: User) -> None:
@@ -146,7 +146,7 @@ def test_stopping_what_waits_ends_it_and_returns_the_reservation(user: User) -> 
 
 def test_stopping_what_has_ended_changes_nothing(user: User) -> None:
     generation = queue_generation(user)
-    finish_generation(claimed(), done())
+    finish_claim(claimed(), done())
     assert request_stop(generation) is None
     generation.refresh_from_db()
     assert (generation.state, generation.stop_requested) == (State.COMPLETED, False)

@@ -10,7 +10,8 @@ from pytest_django import Settings
 from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import User
 from conversations.models import Conversation, Generation, Message, Role, Status
-from conversations.prompts import ContentUnavailable, count_prompt, load_prompt, system_text
+from conversations.prompts import ContentUnavailable, count_prompt, load_task, system_text
+from conversations.queries import walk_sizes
 from conversations.sealing import open_cipher, seal_column
 from llm.catalog import ModelSpec, load_catalog
 from tests.conversations.rows import put_generation, put_message
@@ -38,7 +39,7 @@ def ask(conversation: Conversation, seq: int, text: str, parent: int | None) -> 
 
 
 def said(generation: Generation, spec: ModelSpec) -> list[tuple[str, str]]:
-    return [(turn.role, turn.text) for turn in load_prompt(generation, spec).turns]
+    return [(turn.role, turn.text) for turn in load_task(generation, spec).prompt.turns]
 
 
 def damage(**where: object) -> None:
@@ -109,7 +110,7 @@ def test_a_question_that_does_not_open_is_not_answered(user: User, spec: ModelSp
     generation = ask(conversation, 1, "damaged soon", parent=None)
     damage(conversation=conversation, seq=1)
     with pytest.raises(ContentUnavailable):
-        load_prompt(generation, spec)
+        load_task(generation, spec)
 
 
 def test_a_system_prompt_that_does_not_open_is_not_left_out(user: User, spec: ModelSpec) -> None:
@@ -117,7 +118,7 @@ def test_a_system_prompt_that_does_not_open_is_not_left_out(user: User, spec: Mo
     generation = ask(conversation, 1, "Hi", parent=None)
     generation.conversation.system_prompt_sealed = b"\x01damaged"
     with pytest.raises(ContentUnavailable):
-        load_prompt(generation, spec)
+        load_task(generation, spec)
 
 
 def test_a_prompt_takes_what_its_window_holds_newest_first(user: User, spec: ModelSpec) -> None:
@@ -135,7 +136,7 @@ def test_counting_opens_no_message_and_stays_within_the_window(user: User, spec:
     for seq in range(1, 9):
         put_message(conversation, seq, f"message {seq}", parent=seq - 1 or None, token_count=100)
     damage(conversation=conversation)
-    whole = count_prompt(conversation, 8, "", spec)
+    whole = count_prompt(walk_sizes(conversation.pk, 8), "", spec)
     assert 800 <= whole < 900
     narrow = replace(spec, context_window=500, answer_tokens=100)
-    assert 300 <= count_prompt(conversation, 8, "", narrow) <= 400
+    assert 300 <= count_prompt(walk_sizes(conversation.pk, 8), "", narrow) <= 400

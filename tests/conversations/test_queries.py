@@ -16,7 +16,7 @@ from chatbot.core.errors import InvalidCursor
 from conversations import queries
 from conversations.models import Conversation, Message, Role, Status
 from conversations.queries import (
-    BRANCH_CHUNK,
+    BRANCH_CHUNKS,
     ConversationNotFound,
     GenerationNotFound,
     MessageNotFound,
@@ -28,6 +28,8 @@ from conversations.queries import (
 )
 from tests.conversations.rows import put_message, queue_generation
 from tests.factories import make_conversation, make_person
+
+BRANCH_CHUNK = sum(BRANCH_CHUNKS)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,7 +104,9 @@ def long_conversation(user: User, length: int) -> Conversation:
     return conversation
 
 
-@pytest.mark.parametrize("length", [BRANCH_CHUNK, BRANCH_CHUNK + 1, 2 * BRANCH_CHUNK + 7])
+@pytest.mark.parametrize(
+    "length", [BRANCH_CHUNKS[0], BRANCH_CHUNKS[0] + 1, BRANCH_CHUNK, 2 * BRANCH_CHUNK + 7]
+)
 def test_a_branch_of_many_chunks_is_walked_to_its_root(user: User, length: int) -> None:
     conversation = long_conversation(user, length)
     walked = [message.seq for message in walk_branch(conversation.pk, length)]
@@ -121,7 +125,7 @@ def test_a_page_of_a_long_history_costs_a_page(
 ) -> None:
     conversation = long_conversation(user, 5 * BRANCH_CHUNK)
     branch = walk_branch(conversation.pk, 5 * BRANCH_CHUNK)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert [next(branch).seq for _ in range(20)][-1] == 5 * BRANCH_CHUNK - 19
 
 

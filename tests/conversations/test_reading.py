@@ -14,11 +14,11 @@ from chatbot.core.errors import InvalidCursor
 from conversations import reading
 from conversations.eventlog import EventLog
 from conversations.events import START, Cursor, Event, EventType
-from conversations.generations import Claim, Outcome, claim_waiting, finish_generation
+from conversations.generations import Claim, Outcome, claim_waiting
 from conversations.models import Conversation, State
 from conversations.queries import GenerationNotFound, try_cipher
 from conversations.reading import Reading, open_reading
-from tests.conversations.rows import queue_generation
+from tests.conversations.rows import finish_claim, queue_generation
 from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,7 +65,7 @@ async def test_an_end_that_a_silent_log_missed_is_told_from_the_database(
             EventType.STARTED,
             EventType.DELTA,
         ]
-        await db_call(finish_generation, claim, completed("Half and whole"))
+        await db_call(finish_claim, claim, completed("Half and whole"))
         rest = [event async for batch in batches for event in batch]
     assert [event.type for event in rest] == [EventType.SNAPSHOT, EventType.DONE]
     assert rest[0].data["text"] == "Half and whole"
@@ -76,7 +76,7 @@ async def test_what_ended_before_anything_was_logged_is_told_at_once(
     user: User, event_log: EventLog
 ) -> None:
     claim, _ = await db_call(claim_one, user)
-    await db_call(finish_generation, claim, completed("All of it"))
+    await db_call(finish_claim, claim, completed("All of it"))
     rest = await read_rest(await open_reading(user, claim.generation_id))
     assert [event.type for event in rest] == [EventType.SNAPSHOT, EventType.DONE]
 
@@ -122,7 +122,7 @@ async def test_readers_are_counted_while_they_read(user: User, event_log: EventL
 async def test_the_end_has_nothing_behind_it(user: User, event_log: EventLog) -> None:
     claim, _ = await db_call(claim_one, user)
     assert not (await open_reading(user, claim.generation_id, Cursor(1, 4))).is_over
-    await db_call(finish_generation, claim, completed("All of it"))
+    await db_call(finish_claim, claim, completed("All of it"))
     assert (await open_reading(user, claim.generation_id, Cursor(1, 4))).is_over
     assert not (await open_reading(user, claim.generation_id, Cursor(1, 3))).is_over
     assert not (await open_reading(user, claim.generation_id, START)).is_over
