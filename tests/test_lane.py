@@ -201,14 +201,17 @@ async def test_plain_http_is_sent_to_https_before_anything_is_read(
     assert secure.status == 200
 
 
-async def test_a_request_with_a_token_asks_no_thread_but_the_databases(
-    handler: Handler, caller: Caller, worker: GenerationWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pools whose threads requests asked to do something."""
     asked: list[str] = []
     submit = ThreadPoolExecutor.submit
 
     def noted_submit(executor: Any, *arguments: Any, **options: Any) -> Any:
-        task = asyncio.current_task()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
         # The worker has tasks of its own on this loop.
         if task is not None and task.get_name() == REQUEST_TASK:
             asked.append(executor._thread_name_prefix)
@@ -216,8 +219,29 @@ async def test_a_request_with_a_token_asks_no_thread_but_the_databases(
 
     # Python's own class: every hop to a thread goes through it.
     monkeypatch.setattr(ThreadPoolExecutor, "submit", noted_submit)
+    return asked
+
+
+async def test_a_request_with_a_token_asks_no_thread_but_the_databases(
+    handler: Handler, caller: Caller, worker: GenerationWorker, asked: list[str]
+) -> None:
     await every_kind_of_answer(handler, caller)
     assert set(asked) == {"database"}
+
+
+@pytest.mark.parametrize("way", ["bearer", "cookie"])
+async def test_who_is_asking_takes_one_hop(
+    handler: Handler, caller: Caller, asked: list[str], way: str
+) -> None:
+    await ask(handler, "GET", "/api/v1/models", headers=WAYS[way](caller))
+    assert asked == ["database"]
+
+
+async def test_nobody_takes_no_hop(handler: Handler, caller: Caller, asked: list[str]) -> None:
+    for headers in ({}, {"authorization": "Bearer abc"}, {"cookie": "csrftoken=abc"}):
+        answer = await ask(handler, "POST", "/api/v1/conversations", headers=headers, body=b"{}")
+        assert answer.error == "unauthenticated"
+    assert asked == []
 
 
 async def test_signals_frame_each_request_once(handler: Handler, caller: Caller) -> None:
