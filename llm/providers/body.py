@@ -13,6 +13,12 @@ from llm.providers.pacing import Pacer
 # How long a finished answer's connection may take to end its body and become free again.
 LINGER_S = 0.5
 
+# A process that stood still finds the time over and the text there: it is to be read first.
+GRACE_S = 0.1
+
+# How long a connection that was closed on our side can go unnoticed.
+LOOK_S = 1.0
+
 
 class AnswerBody:
     """Read one answer's body, in gathers once its text has begun.
@@ -38,9 +44,10 @@ class AnswerBody:
         self._token_s = timeouts.token_s
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
+        self._overdue: float | None = None
         self._has_text = False
         self._is_waiting = False
-        self._timer = self._loop.call_at(deadline, self._look)
+        self._timer = self._loop.call_at(min(deadline, self._loop.time() + LOOK_S), self._look)
         pacer.enter()
 
     async def read(self) -> bytes:
@@ -54,6 +61,11 @@ class AnswerBody:
         try:
             return await self._content.readany()
         except (aiohttp.ClientError, OSError) as exc:
+            raise StreamCut from exc
+        except RuntimeError as exc:
+            # What aiohttp says to who begins to wait on a connection that was closed here.
+            if not self._is_closing:
+                raise
             raise StreamCut from exc
         finally:
             self._is_waiting = False
@@ -74,13 +86,26 @@ class AnswerBody:
             linger = self._loop.call_later(LINGER_S, self._response.close)
             self._content.on_eof(linger.cancel)
 
+    @property
+    def _is_closing(self) -> bool:
+        return self._transport is not None and self._transport.is_closing()
+
     def _look(self) -> None:
-        """End a wait that has lasted too long: one timer for all of an answer's texts."""
+        """End a wait that has lasted too long, or that nobody else will end.
+
+        One timer for all of an answer's texts. While its reader is busy, time does not run.
+        """
         now = self._loop.time()
-        if now < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._look)
-        elif self._is_waiting:
-            self._content.set_exception(ProviderTimeout())
-        else:
-            # It is the reader who is slow. The time starts anew when it comes back.
-            self._timer = self._loop.call_at(now + self._token_s, self._look)
+        due = self._deadline
+        if now >= due:
+            due = now + GRACE_S
+            if self._is_waiting and not self._content.is_eof():
+                if self._overdue == self._deadline:
+                    self._content.set_exception(ProviderTimeout())
+                    return
+                self._overdue = self._deadline
+        elif self._is_waiting and self._is_closing and not self._content.is_eof():
+            # aiohttp closes a connection with broken framing, and leaves its reader waiting.
+            self._content.set_exception(StreamCut())
+            return
+        self._timer = self._loop.call_at(min(due, now + LOOK_S), self._look)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import time
 from contextlib import aclosing
 
 import pytest
@@ -188,6 +189,15 @@ async def test_a_slow_reader_is_not_taken_for_a_stalled_provider(scripted, impat
                 await asyncio.sleep(0.4)
                 scripted.release()
     assert text == "word0 word1 word2 "
+
+
+async def test_a_process_that_stood_still_reads_what_came_meanwhile(scripted, impatient):
+    scripted.script({"tokens": 4, "token_ms": 150})
+    # Longer than the client's patience, while it waits for text.
+    asyncio.get_running_loop().call_later(0.2, time.sleep, 0.8)
+    outcome = await ask(impatient)
+    assert outcome.error is None
+    assert outcome.text == "word0 word1 word2 word3 "
 
 
 async def test_closing_the_stream_early_ends_the_request_at_the_provider(scripted, provider):
