@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbot.settings.prod")
 
-from django.core.asgi import get_asgi_application
+import django
 
-_django = get_asgi_application()
+django.setup(set_prefix=False)
 
 # These import models, which exist only once the line above has run.
 from asgiref.sync import ThreadSensitiveContext
@@ -21,8 +22,13 @@ from django.conf import settings
 from whitenoise import WhiteNoise
 
 from chatbot.core.bodylimit import BodyLimit
+from chatbot.core.drain import StreamDrain
+from chatbot.core.handler import Handler
+from conversations.eventlog import get_event_log
 from conversations.routing import websocket_urlpatterns
+from llm.conf import get_registry
 
+_django = Handler()
 _HASHED_NAME = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 
@@ -66,9 +72,27 @@ async def _websocket(scope: Any, receive: Any, send: Any) -> None:
         await _socket(scope, receive, send)
 
 
+_drained = StreamDrain(_http)
+
+
+async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """Get ready to end in order, and close what is open when the server has ended."""
+    while True:
+        event = await receive()
+        if event["type"] == "lifespan.startup":
+            _drained.begin_at(signal.SIGTERM)
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await get_event_log().aclose()
+            await get_registry().aclose()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(_http, max_bytes=settings.MAX_BODY_BYTES),
+        "http": BodyLimit(_drained, max_bytes=settings.MAX_BODY_BYTES),
         "websocket": _websocket,
+        "lifespan": _lifespan,
     }
 )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+
+from django.conf import settings
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from chatbot.core.db import db_call
+from chatbot.core.redis import RedisAway, open_redis
 from conversations.workers import has_workers
 from llm.conf import get_registry
+
+# Probes commonly give up after a few seconds, and would not learn what is missing.
+PATIENCE_S = 2.0
 
 
 async def healthz(request: HttpRequest) -> HttpResponse:
@@ -16,21 +24,40 @@ async def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
-def _ask_database() -> dict[str, bool]:
+async def _ask_database() -> dict[str, bool | None]:
     try:
-        return {"database": True, "worker": has_workers()}
-    except Error:
-        return {"database": False, "worker": False}
+        async with asyncio.timeout(PATIENCE_S):
+            return {"database": True, "worker": await db_call(has_workers)}
+    except (Error, TimeoutError):
+        # Whether there are workers is not known.
+        return {"database": False, "worker": None}
+
+
+async def _answers_redis() -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_S), aclosing(open_redis()) as client:
+            return bool(await client.ping())
+    except RedisAway:
+        return False
 
 
 async def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when everything an answer needs is there, else 503 with what is missing."""
-    parts = {
-        **await db_call(_ask_database),
-        "model": get_registry().is_ready,
-    }
-    status = 200 if all(parts.values()) else 503
-    return JsonResponse({"status": "ok" if status == 200 else "unready", **parts}, status=status)
+    """200 when everything an answer needs is there, else 503 with what is missing.
+
+    Redis counts as something to do without: taking every web process out of service for it would
+    end the service that goes on without it.
+    """
+    async with asyncio.TaskGroup() as group:
+        stored = group.create_task(_ask_database())
+        redis = group.create_task(_answers_redis()) if settings.REDIS_URL else None
+    parts: dict[str, bool | None] = {**stored.result(), "model": get_registry().is_ready}
+    status = "ok" if all(parts.values()) else "unready"
+    if redis is not None:
+        parts["redis"] = redis.result()
+        if status == "ok" and not parts["redis"]:
+            status = "degraded"
+    code = 503 if status == "unready" else 200
+    return JsonResponse({"status": status, **parts}, status=code)
 
 
 async def metrics(request: HttpRequest) -> HttpResponse:

@@ -10,6 +10,8 @@ from chatbot.api import api, unknown_address
 # The admin's own sign-in page knows neither the second factor nor the limit on guesses.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler500 = "chatbot.failed.answer_failure"
+
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),

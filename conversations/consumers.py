@@ -16,9 +16,11 @@ from uuid import UUID
 import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
 from chatbot.accounts.auth import Suspended, authenticate_socket
 from chatbot.accounts.models import User
+from chatbot.core.db import DatabaseAway
 from chatbot.core.errors import (
     BadRequest,
     ChatError,
@@ -26,7 +28,9 @@ from chatbot.core.errors import (
     Forbidden,
     RateLimited,
     Unauthenticated,
+    Unavailable,
 )
+from chatbot.core.stores import RETRY_AFTER_S
 from chatbot.core.tasks import spawn
 from conversations.events import (
     Event,
@@ -47,6 +51,8 @@ logger = logging.getLogger(__name__)
 # WebSocket close codes 4000 to 4999 are for applications (RFC 6455, section 7.4.2).
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_FORBIDDEN = 4403
+# For a server that cannot serve at the moment (IANA's registry of close codes).
+CLOSE_TRY_AGAIN_LATER = 1013
 MAX_FOLLOWED = 16
 MAX_PENDING_FRAMES = 64
 
@@ -70,7 +76,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._work: list[asyncio.Task[None]] = []
         try:
             await self._authenticate()
-        except ChatError as exc:
+        except (ChatError, *DatabaseAway) as exc:
             # Accepted first: a browser cannot read why a handshake was refused.
             await self.accept()
             await self._turn_away(exc)
@@ -103,9 +109,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
             list(self.scope["headers"]), self.scope.get("session")
         )
 
-    async def _turn_away(self, exc: ChatError) -> None:
-        forbidden = isinstance(exc, Forbidden)
-        await self.close(CLOSE_FORBIDDEN if forbidden else CLOSE_UNAUTHENTICATED)
+    async def _turn_away(self, exc: Exception) -> None:
+        if isinstance(exc, DatabaseAway):
+            # Who asks is not known; a client that tries again will be.
+            await self.close(CLOSE_TRY_AGAIN_LATER)
+        elif isinstance(exc, Forbidden):
+            await self.close(CLOSE_FORBIDDEN)
+        else:
+            await self.close(CLOSE_UNAUTHENTICATED)
 
     async def notice(self, message: dict[str, Any]) -> None:
         """Pass on what changed on another device (called by the channel layer)."""
@@ -136,6 +147,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await self._turn_away(exc)
             except ChatError as exc:
                 await self._send_error(exc, frame)
+            except (*DatabaseAway, RedisError) as exc:
+                logger.warning("A store did not answer a frame: %s", type(exc).__name__)
+                await self._send_error(Unavailable(retry_after_s=RETRY_AFTER_S), frame)
             except Exception:
                 logger.exception("A socket frame failed")
                 await self._send_error(ChatError(), frame)
@@ -217,6 +231,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             except ChatError as exc:
                 await self._turn_away(exc)
                 return
+            except DatabaseAway:
+                # Nothing new can be read now, and what is being followed goes on.
+                logger.debug("Who a socket belongs to could not be looked up again")
             await self._send_frame({"type": "ping"})
 
     async def _send_frame(self, frame: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""How many messages a person may send in a minute, counted the same for HTTP and WebSocket."""
+"""How many messages a person may send in a minute, counted the same for HTTP and WebSocket.
+
+With Redis away each process counts for itself, or refuses: RATE_LIMIT_WITHOUT_REDIS says which.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from django.conf import settings
 from django_ratelimit.core import get_usage
 
 from chatbot.accounts.models import User
-from chatbot.core.errors import RateLimited
+from chatbot.core.errors import RateLimited, Unavailable
+from chatbot.core.stores import REDIS, RETRY_AFTER_S
 
 # django-ratelimit reads the method and the headers of a request; the WebSocket has neither.
 _NO_REQUEST = SimpleNamespace(method="POST", META={})
@@ -42,8 +46,14 @@ def read_rate(user: User) -> RateStatus:
 
 
 def count_send(user: User) -> RateStatus:
-    """Count one send. Raises RateLimited, with when to try again, beyond the plan's limit."""
+    """Count one send.
+
+    Raises RateLimited, with when to try again, beyond the plan's limit; Unavailable where sends
+    are refused while they cannot be counted for all processes together.
+    """
     status, exceeded = _usage(user, count=True)
+    if REDIS.is_noted and settings.RATE_LIMIT_WITHOUT_REDIS == "refuse":
+        raise Unavailable(retry_after_s=RETRY_AFTER_S)
     if exceeded:
         raise RateLimited(retry_after_s=status.resets_in_s)
     return status

@@ -3,6 +3,9 @@
 Outside an HTTP request, `sync_to_async` runs everything on one thread; this pool lets units of
 work run side by side. A unit of work is one sync function, crossed once: `transaction.atomic`
 does not work in async code.
+
+A server that stands still, with its connections open, would keep all threads and whoever waits
+for them: a caller gives up after DATABASE_TIMEOUT_S. What it asked for may still be done.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from typing import ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
+
+from chatbot.core.stores import DATABASE
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +64,21 @@ def _with_own_connection(work: Callable[[], T]) -> T:
 async def db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a sync unit of work on a database thread and return what it returns.
 
-    A cancelled caller stops waiting; the unit of work itself runs to its end.
+    A caller that is cancelled, or waited too long (OperationalError), stops waiting; a unit of
+    work that has begun runs to its end.
     """
     context = contextvars.copy_context()
     call = partial(context.run, _with_own_connection, partial(work, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(_threads(), call)
+    running = asyncio.get_running_loop().run_in_executor(_threads(), call)
+    patience = asyncio.timeout(settings.DATABASE_TIMEOUT_S)
+    try:
+        async with patience:
+            return await running
+    except TimeoutError as exc:
+        if not patience.expired():
+            raise
+        DATABASE.note_failure(exc)
+        raise OperationalError("The database did not answer in time.") from exc
 
 
 async def patient_db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

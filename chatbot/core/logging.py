@@ -11,6 +11,9 @@ import sys
 import structlog
 from structlog.typing import Processor
 
+from chatbot.core.db import DatabaseAway
+from chatbot.core.stores import DATABASE
+
 FOREIGN: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -21,8 +24,18 @@ FOREIGN: list[Processor] = [
 
 
 def has_exception(record: logging.LogRecord) -> bool:
-    """Pass what went wrong; a 503 that says "not ready" is an answer, counted by who asks."""
-    return record.exc_info is not None
+    """Pass what went wrong, and a database that is away once.
+
+    A 503 that says "not ready" is an answer, counted by who asks.
+    """
+    if not record.exc_info:
+        return False
+    return not (DATABASE.is_noted and isinstance(record.exc_info[1], DatabaseAway))
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Pass what the connection pool says until the database is known to be away."""
+    return not DATABASE.is_noted
 
 
 _RENDER: list[Processor] = (

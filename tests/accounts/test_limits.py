@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,8 @@ from chatbot.accounts.limits import count_send, read_rate
 from chatbot.accounts.models import Plan
 from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
-from chatbot.core.errors import RateLimited
+from chatbot.core.errors import RateLimited, Unavailable
+from chatbot.core.stores import REDIS
 from tests.conversations.test_consumers import open_socket
 from tests.factories import make_conversation, make_person
 
@@ -80,6 +81,33 @@ def test_a_refused_send_leaves_nothing_remaining(pass_time: Callable[[float], No
     with pytest.raises(RateLimited):
         count_send(person)
     assert read_rate(person).remaining == 0
+
+
+@pytest.fixture
+def redis_away() -> Iterator[None]:
+    REDIS.note_failure(OSError())
+    yield
+    REDIS.note_answer()
+
+
+def test_without_redis_sends_are_counted_by_the_process(
+    pass_time: Callable[[float], None], redis_away: None
+) -> None:
+    person = make_person()
+    assert [count_send(person).remaining for _ in range(3)] == [2, 1, 0]
+    with pytest.raises(RateLimited):
+        count_send(person)
+
+
+def test_without_redis_sends_can_be_refused(
+    pass_time: Callable[[float], None], redis_away: None, settings: Settings
+) -> None:
+    settings.RATE_LIMIT_WITHOUT_REDIS = "refuse"
+    person = make_person()
+    with pytest.raises(Unavailable) as caught:
+        count_send(person)
+    assert caught.value.body()["retryAfter"] == 5
+    assert read_rate(person).limit == 3
 
 
 @pytest.mark.django_db(transaction=True)

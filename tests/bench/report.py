@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.bench.exchange import Timing
+from tests.bench.timing import Timing
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -31,6 +31,10 @@ class Spread:
 
     def __str__(self) -> str:
         return f"{self.p50:.1f} / {self.p95:.1f} / {self.max:.1f}"
+
+
+# What a chart draws: a name, and values.
+Curve = tuple[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,9 @@ class Row:
             overheads_ms=tuple(overheads),
         )
 
+    def curves(self) -> list[Curve]:
+        return [(f"{self.door}, {self.streams} at once", self.overheads_ms)]
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -85,8 +92,14 @@ _COLUMNS = (
 
 def as_table(rows: Sequence[Row]) -> str:
     """Return the rows as a Markdown table; each time is `p50 / p95 / max` in milliseconds."""
-    cells = [[title for title, _ in _COLUMNS]]
-    cells += [[show(row) for _, show in _COLUMNS] for row in rows]
+    return table(
+        [title for title, _ in _COLUMNS], [[show(row) for _, show in _COLUMNS] for row in rows]
+    )
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table with its columns aligned."""
+    cells = [titles, *rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| "

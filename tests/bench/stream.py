@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.bench.exchange import Door, ProviderDoor, Timing, open_door
+from tests.bench.exchange import Door, ProviderDoor, open_door
 from tests.bench.report import Row
+from tests.bench.timing import Timing
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
 

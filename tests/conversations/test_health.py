@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import AsyncClient
@@ -17,7 +18,8 @@ from llm.conf import set_local_endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL = {"database": True, "worker": True, "model": True}
+STORES = {"redis": True} if settings.REDIS_URL else {}
+ALL = {"database": True, "worker": True, "model": True, **STORES}
 
 
 async def ready() -> tuple[int, Any]:
@@ -58,7 +60,7 @@ async def test_without_its_database_it_is_not_ready(
 
     with monkeypatch.context() as patch:
         patch.setattr(BaseDatabaseWrapper, "cursor", refuse)
-        missing = {"database": False, "worker": False}
+        missing = {"database": False, "worker": None}
         assert await ready() == (503, {"status": "unready", **ALL, **missing})
     assert (await ready())[0] == 200
 
