@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 import psycopg
@@ -238,26 +237,27 @@ async def test_a_stop_by_another_web_process_reaches_the_provider(
             times.append(await stop_and_time(cluster, one))
         (stored,) = (await audience.check()).values()
         assert (stored.state, stored.text) == ("stopped", shown)
-    # Every one of them is quick on a machine that has nothing else to do.
-    assert median(times) <= STOP_S, times
+    assert max(times) <= STOP_S, times
 
 
 async def test_a_stop_right_after_a_takeover_reaches_the_provider(
     arena: Arena, cluster: Cluster
 ) -> None:
     held = {"chunks": TOKENS, "hold_after": 3}
+    begun, shown = "".join(TOKENS[:3]), "".join(TOKENS[:6])
     async with asyncio.TaskGroup() as group:
         audience = Audience(arena, group)
         watched = await audience.ask([[held, held]] * STOPS)
+        for one in watched:
+            await until(lambda one=one: one.life.text == begun, within_s=10)  # type: ignore[misc]
         for worker in cluster.production.workers:
             worker.kill9()
         await asyncio.to_thread(cluster.production.workers[0].start)
         await wait_for_takeover(watched, within_s=30)
-        shown = "".join(TOKENS[:6])
         for one in watched:
             await until(lambda one=one: one.life.text == shown, within_s=10)  # type: ignore[misc]
         times = [await stop_and_time(cluster, one) for one in watched]
-    assert median(times) <= STOP_S, times
+    assert max(times) <= STOP_S, times
     stored = await audience.check()
     assert {(one.state, one.text) for one in stored.values()} == {("stopped", shown)}
 
