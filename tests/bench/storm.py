@@ -113,7 +113,7 @@ class Storm:
 
     def broken_promises(self) -> list[str]:
         broken = [sentence for row in self.rows for sentence in row.broken_promises()]
-        if self.message_reads and not self.ended:
+        if self.message_reads:
             broken.append(f"The table of messages was read {self.message_reads} times.")
         return broken
 
