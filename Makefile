@@ -73,7 +73,7 @@ bench: .venv/dev
 	$(BIN)/python manage.py bench_stream
 
 # Production mode on real stores, beside a bare relay; each fails beyond what docs/benchmarks.md
-# promises, and wants a machine that does nothing else. About 3, 4 and 6 minutes.
+# promises, wants a machine that does nothing else, and takes some minutes.
 bench-production: .venv/dev
 	$(BIN)/python manage.py bench_stream --mode production --check
 

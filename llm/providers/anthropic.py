@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
+from weakref import WeakSet
 
 import aiohttp
 import orjson
@@ -46,14 +47,20 @@ class AnthropicProvider:
         self._session = open_session(endpoint)
         self._address = find_address(endpoint)
         self._pacer = pacer or Pacer()
+        # Those that are read, and those that may yet give their connection back.
+        self._responses: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     async def aclose(self) -> None:
+        """See `Provider.aclose`."""
+        for response in list(self._responses):
+            response.close()
         await self._session.close()
 
     async def stream(self, prompt: Prompt, *, model_id: str) -> AsyncGenerator[StreamEvent]:
         """Yield the answer; see `Provider.stream`."""
         deadline = asyncio.get_running_loop().time() + self._timeouts.first_token_s
         response = await self._open(prompt, model_id=model_id, deadline=deadline)
+        self._responses.add(response)
         body = AnswerBody(response, deadline=deadline, timeouts=self._timeouts, pacer=self._pacer)
         answer = AnthropicStream()
         try:

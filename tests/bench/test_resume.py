@@ -48,6 +48,7 @@ def test_the_long_answer_has_more_deltas_than_are_asked_for() -> None:
     [
         (Storm([storm_row()], 0), 0),
         (Storm([storm_row()], 3), 1),
+        (Storm([storm_row()], 3, ended=1), 1),
         (Storm([storm_row(p95_ms=1001)], 0), 1),
         (Storm([storm_row(without=1)], 0), 1),
         (Storm([storm_row(complete=249)], 0), 1),

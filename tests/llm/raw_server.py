@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.fakes.script import Script, closing, delta, opening
@@ -38,8 +38,10 @@ async def raw_server(
 ) -> AsyncIterator[RawServer]:
     """Answer every connection's first request with `writes`, then keep it open."""
     state = RawServer()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         state.first_lines.append(head.split(b"\r\n", 1)[0])
         length = next(line for line in head.lower().split(b"\r\n") if b"content-length" in line)
@@ -50,10 +52,13 @@ async def raw_server(
             await asyncio.sleep(pause_s)
         await reader.read()
         state.closed.set()
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         port = server.sockets[0].getsockname()[1]
         state.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield state
+    for writer in writers:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()

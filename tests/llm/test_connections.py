@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import ipaddress
 import ssl
 from collections.abc import Awaitable
@@ -11,6 +12,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from aiohttp.connector import Connection
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -65,6 +67,14 @@ async def test_a_body_that_never_ends_does_not_keep_its_connection():
         async with asyncio.timeout(5):
             await server.closed.wait()
         await provider.aclose()
+
+
+async def test_a_client_that_closes_leaves_no_connection_behind():
+    async with raw_server(HEAD + BEGINNING + REST) as server:
+        # The end of the body has not come yet: it may still be on its way.
+        assert (await ask_once(server.url)).finished is not None
+        mine = [found for found in gc.get_objects() if isinstance(found, Connection)]
+        assert all(connection.protocol is None for connection in mine)
 
 
 async def test_a_body_with_broken_framing_is_a_cut():
