@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import BadRequest as DjangoBadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.decorators import async_only_middleware
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -19,7 +17,7 @@ from ninja.renderers import BaseRenderer
 from redis.exceptions import RedisError
 
 from chatbot.accounts.auth import authenticate
-from chatbot.core.errors import BadRequest, ChatError, MethodNotAllowed, NotFound, Unavailable
+from chatbot.core.errors import BadRequest, ChatError, NotFound, Unavailable
 from chatbot.core.stores import DATABASE, REDIS, RETRY_AFTER_S
 from conversations.api.me import router as me
 from conversations.api.routes import router as conversations
@@ -89,8 +87,9 @@ def _not_found(request: HttpRequest, exc: Http404) -> HttpResponse:
     return error_response(NotFound())
 
 
+@api.exception_handler(DjangoBadRequest)
 @api.exception_handler(SuspiciousOperation)
-def _suspicious(request: HttpRequest, exc: SuspiciousOperation) -> HttpResponse:
+def _suspicious(request: HttpRequest, exc: Exception) -> HttpResponse:
     return error_response(BadRequest())
 
 
@@ -114,21 +113,3 @@ def _unexpected(request: HttpRequest, exc: Exception) -> HttpResponse:
 async def unknown_address(request: HttpRequest, **_: Any) -> HttpResponseBase:
     """Answer addresses under /api/ that do not exist, in the API's own language."""
     return error_response(NotFound())
-
-
-Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-
-
-@async_only_middleware
-def typed_refusals(handle: Handler) -> Handler:
-    """Give a refused method under /api/ the same body as every other error."""
-
-    async def refuse(request: HttpRequest) -> HttpResponseBase:
-        response = await handle(request)
-        if response.status_code != MethodNotAllowed.status or not request.path.startswith("/api/"):
-            return response
-        typed = error_response(MethodNotAllowed())
-        typed["Allow"] = response["Allow"]
-        return typed
-
-    return refuse

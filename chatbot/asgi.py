@@ -9,9 +9,9 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbot.settings.prod")
 
-from django.core.asgi import get_asgi_application
+import django
 
-_django = get_asgi_application()
+django.setup(set_prefix=False)
 
 # These import models, which exist only once the line above has run.
 from asgiref.sync import ThreadSensitiveContext
@@ -23,10 +23,12 @@ from whitenoise import WhiteNoise
 
 from chatbot.core.bodylimit import BodyLimit
 from chatbot.core.drain import StreamDrain
+from chatbot.core.handler import Handler
 from conversations.eventlog import get_event_log
 from conversations.routing import websocket_urlpatterns
 from llm.conf import get_registry
 
+_django = Handler()
 _HASHED_NAME = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 

@@ -15,6 +15,18 @@ from conversations.models import Generation
 logger = logging.getLogger(__name__)
 
 
+async def read_text(log: EventLog, key: StreamKey) -> str:
+    """Return what a generation's attempts told its readers, as far as the log has it.
+
+    Raises LogAway.
+    """
+    text, after = "", START
+    while page := await log.read(key, after):
+        text = fold_text(page, text)
+        after = page[-1].cursor
+    return text
+
+
 class AttemptLog:
     """What one worker writes of one generation, and where it stands.
 
@@ -51,7 +63,7 @@ class AttemptLog:
             await self._writer.write(EventType.STARTED, self._numbered_opening())
             await self._writer.flush()
             if carries:
-                self._parts = [await self._read_text()]
+                self._parts = [await read_text(self._log, self._key)]
         except LogAway:
             logger.warning("The log of generation %s is away; it begins anew", generation.pk)
         except LogLost:
@@ -117,11 +129,3 @@ class AttemptLog:
                 return
             except LogLost:
                 continue
-
-    async def _read_text(self) -> str:
-        """Return what the earlier attempts told their readers, as far as the log has it."""
-        text, after = "", START
-        while page := await self._log.read(self._key, after):
-            text = fold_text(page, text)
-            after = page[-1].cursor
-        return text

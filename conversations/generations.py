@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from chatbot.accounts.budgets import settle_tokens
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
+from conversations.context import count_turn
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
 from conversations.models import Generation, Message, State, Status
@@ -311,32 +312,37 @@ def _end_unheld(generation: Generation, free: Q, outcome: Outcome) -> Ended | No
 def request_stop(generation: Generation) -> Ended | None:
     """Ask for an end, keeping the text so far.
 
-    A queued generation ends here and is returned; a running one is ended by its worker. One
-    that has ended already stays as it is.
+    A generation that no worker has begun ends here and is returned; any other is ended by its
+    worker, or the next one. One that has ended already stays as it is.
     """
     outcome = Outcome(state=State.STOPPED, text="", last_seq=UNHELD_SEQ, stop_reason="stopped")
-    ended = _end_unheld(generation, Q(state=State.QUEUED), outcome)
+    ended = _end_unheld(generation, Q(state=State.QUEUED, attempt=0), outcome)
     if ended is None:
         running = Generation.objects.filter(pk=generation.pk, state__in=ACTIVE_STATES)
         running.update(stop_requested=True)
     return ended
 
 
-def fail_abandoned() -> list[Ended]:
-    """End what took too many workers with it, so that nobody waits for it forever."""
-    unheld = _QUEUED | _lapsed()
+def _abandoned() -> Q:
+    return Q(claims__gte=MAX_CLAIMS) & (_QUEUED | _lapsed())
+
+
+def list_abandoned() -> list[Generation]:
+    """Return what took too many workers with it, so that nobody would wait for it forever."""
+    return list(Generation.objects.select_related("conversation").filter(_abandoned()))
+
+
+def fail_abandoned(generation: Generation, text: str) -> Ended | None:
+    """End such a generation with the text that its readers have; None if one took it after all."""
     outcome = Outcome(
         state=State.FAILED,
-        text="",
+        text=text,
         last_seq=UNHELD_SEQ,
+        tokens=count_turn(text) if text else 0,
         error_code=WorkerLost.code,
         error_message=WorkerLost.sentence,
     )
-    abandoned = Generation.objects.select_related("conversation").filter(
-        unheld, claims__gte=MAX_CLAIMS
-    )
-    ended = [_end_unheld(generation, unheld, outcome) for generation in abandoned]
-    return [one for one in ended if one is not None]
+    return _end_unheld(generation, _abandoned(), outcome)
 
 
 def abandon_generation(generation: Generation) -> None:

@@ -64,12 +64,14 @@ class Reading:
         clock = asyncio.get_running_loop().time
         reader = log.follow(self.key, self.after, is_new=self.is_new)
         heard = checked = clock()
+        shown = START
         try:
             while True:
                 batch = await reader.next(idle_s=IDLE_S)
                 now = clock()
                 if batch:
                     heard = checked = now
+                    shown = batch[-1].cursor
                     yield merge_deltas(batch)
                     if batch[-1].is_terminal:
                         return
@@ -77,7 +79,7 @@ class Reading:
                 # A log that is silent for long is not believed without the database.
                 if now - checked >= CHECK_S:
                     checked = now
-                    ended = await self._read_ended()
+                    ended = await self._read_ended(shown)
                     if ended is not None:
                         yield ended
                         return
@@ -89,22 +91,23 @@ class Reading:
 
     async def _replay(self, log: EventLog) -> AsyncGenerator[list[Event]]:
         """Yield an answer that has ended: what the log still has of it, or the whole."""
-        after = self.after
+        after, shown = self.after, START
         try:
             while batch := after_gap(after, await log.read(self.key, after)):
-                after = batch[-1].cursor
+                after = shown = batch[-1].cursor
                 yield merge_deltas(batch)
                 if batch[-1].is_terminal:
                     return
         except LogAway:
             logger.warning("The log of generation %s is away", self.generation_id)
-        if ended := await self._read_ended():
+        if ended := await self._read_ended(shown):
             yield ended
 
-    async def _read_ended(self) -> list[Event] | None:
+    async def _read_ended(self, shown: Cursor) -> list[Event] | None:
         """Return an ended answer from the database, None while it is being written.
 
-        With the database away, an answer that streams goes on streaming. Of one that was deleted
+        Its text takes the place before its end, where this connection may stand already: what
+        is not newer than `shown` is left out. With the database away, an answer that streams goes on streaming. Of one that was deleted
         meanwhile there is nothing to return.
         """
 
@@ -113,7 +116,9 @@ class Reading:
             generation = rows.filter(pk=self.generation_id).first()
             if generation is None:
                 return []
-            return None if generation.is_active else replay_ended(generation)
+            if generation.is_active:
+                return None
+            return [event for event in replay_ended(generation) if event.cursor > shown]
 
         try:
             return await db_call(read)

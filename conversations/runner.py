@@ -66,7 +66,12 @@ class GenerationRun:
         return self._log.claim
 
     def stop(self) -> None:
-        """End the answer here, at the user's wish, and keep the text so far."""
+        """End the answer here, at the user's wish, and keep the text so far.
+
+        The wish may be heard twice, from the doorbell and from the database.
+        """
+        if self._is_stopped:
+            return
         self._is_stopped = True
         if self._scope is not None:
             self._scope.reschedule(asyncio.get_running_loop().time())

@@ -139,6 +139,17 @@ async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTu
 
 
 def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    try:
+        return _find_or_commit(ask, draft)
+    except GenerationActive:
+        # It may be this very send, committed by another try since we looked.
+        earlier = _find_earlier(ask)
+        if earlier is None:
+            raise
+        return earlier
+
+
+def _find_or_commit(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
     earlier = _find_earlier(ask)
     if earlier is not None:
         return earlier

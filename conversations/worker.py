@@ -11,8 +11,9 @@ from uuid import UUID
 from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
+from conversations.attempts import read_text
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
-from conversations.eventlog import EventLog, Fenced
+from conversations.eventlog import EventLog, Fenced, StreamKey
 from conversations.generations import (
     Claim,
     LeaseLost,
@@ -21,10 +22,12 @@ from conversations.generations import (
     fail_abandoned,
     hand_over,
     heartbeat_s,
+    list_abandoned,
     load_claimed,
     renew_leases,
 )
 from conversations.models import Generation
+from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
 from conversations.terminals import log_ended
@@ -125,8 +128,13 @@ class GenerationWorker:
         if now < self._reap_at:
             return
         self._reap_at = now + REAP_S
-        for ended in await db_call(fail_abandoned):
-            await log_ended(ended, self._log)
+        for generation in await db_call(list_abandoned):
+            cipher = try_cipher(generation.conversation)
+            key = StreamKey(generation.conversation_id, generation.pk, cipher)
+            text = await read_text(self._log, key)
+            ended = await db_call(fail_abandoned, generation, text)
+            if ended is not None:
+                await log_ended(ended, self._log)
 
     async def _fill_slots(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -7,6 +7,7 @@ raises StreamBroken, and the caller decides what becomes of the text that was sh
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -52,52 +53,43 @@ async def stream_completion(
     """
     failures: list[ProviderError] = []
     for candidate in route:
-        attempt = 0
-        while True:
+        spec = candidate.spec
+        fitting = replace(prompt, max_output=min(prompt.max_output, spec.max_output))
+        for attempt in itertools.count():
+            has_text = False
+            stream = candidate.provider.stream(fitting, model_id=spec.model_id)
             try:
-                async with aclosing(_attempt(prompt, candidate)) as events:
+                async with aclosing(stream) as events:
                     async for event in events:
+                        if not has_text and type(event) is TextDelta:
+                            has_text = True
+                            yield Chosen(spec)
                         yield event
                 return
-            except StreamBroken:
-                raise
-            except ProviderError as error:
-                failures.append(error)
-                _log_failure(candidate, error, attempt=attempt)
-                delay_s = retry_delay_s(error, attempt=attempt)
+            except ProviderError as exc:
+                error = exc
+            if has_text:
+                log.warning("%s broke off: %s", spec.name, error.code)
+                raise StreamBroken(retry_after_s=error.retry_after_s) from error
+            if _is_rest_of_nothing(prompt, error):
+                yield Finished("end_turn", Usage(0, 0))
+                return
+            failures.append(error)
+            _log_failure(candidate, error, attempt=attempt)
+            delay_s = retry_delay_s(error, attempt=attempt)
             if delay_s is None:
                 break
-            attempt += 1
             await sleep(delay_s)
+    raise _sum_up(failures)
+
+
+def _sum_up(failures: list[ProviderError]) -> ProviderError:
     if not failures:
         raise ValueError("the route names no candidate")
     last = failures[-1]
     for earlier in failures[:-1]:
         last.add_note(f"earlier: {earlier.code}")
-    raise last
-
-
-async def _attempt(prompt: Prompt, candidate: Candidate) -> AsyncGenerator[EngineEvent]:
-    """Ask one candidate once; failures after its first text become StreamBroken."""
-    has_text = False
-    spec = candidate.spec
-    fitting = replace(prompt, max_output=min(prompt.max_output, spec.max_output))
-    stream = candidate.provider.stream(fitting, model_id=spec.model_id)
-    async with aclosing(stream) as events:
-        try:
-            async for event in events:
-                if not has_text and type(event) is TextDelta:
-                    has_text = True
-                    yield Chosen(spec)
-                yield event
-        except ProviderError as error:
-            if _is_rest_of_nothing(prompt, error):
-                yield Finished("end_turn", Usage(0, 0))
-                return
-            if not has_text:
-                raise
-            log.warning("%s broke off: %s", spec.name, error.code)
-            raise StreamBroken(retry_after_s=error.retry_after_s) from error
+    return last
 
 
 def _is_rest_of_nothing(prompt: Prompt, error: ProviderError) -> bool:

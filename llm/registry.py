@@ -10,8 +10,9 @@ from chatbot.core.tasks import spawn
 from llm.catalog import Catalog, ModelSpec
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
-from llm.providers.anthropic import AnthropicProvider, Endpoint
+from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider, Timeouts
+from llm.providers.connections import Endpoint
 from llm.providers.local import LocalProvider
 
 AUTO = "auto"

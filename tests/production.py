@@ -23,6 +23,8 @@ from tests.processes import ROOT, Process, free_port
 from tests.stores import Postgres, Valkey
 
 DRAIN_S = "5"
+# What a worker says once it takes answers.
+READY_WORDS = b"writes up to"
 
 _PREPARE = """
 import django
@@ -61,7 +63,8 @@ class Web(Process):
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "uvicorn", "chatbot.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--loop", "asyncio"]
-        command += ["--ws", "websockets-sansio", "--timeout-graceful-shutdown", DRAIN_S]
+        command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+        command += ["--timeout-graceful-shutdown", DRAIN_S]
         command += ["--no-access-log", "--log-level", "warning"]
         super().__init__(
             name,
@@ -97,9 +100,6 @@ class Worker(Process):
         with self.log.open("rb") as log:
             log.seek(self._said_before)
             return READY_WORDS in log.read()
-
-
-READY_WORDS = b"writes up to"
 
 
 class Production:

@@ -69,6 +69,11 @@ class Postgres:
         self.stop()
         self.start()
 
+    def dump(self) -> bytes:
+        """Return a logical dump of everything, as an operator makes it."""
+        command = [str(POSTGRES_BIN_PATH / "pg_dump"), self.url]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
     def pause(self) -> None:
         """Freeze the server and all its connections."""
         for process in self._family():

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
 from chatbot.accounts.models import User
-from chatbot.accounts.tokens import find_user_by_token
+from chatbot.accounts.tokens import find_user_by_token, is_token
 from chatbot.core.db import db_call
 from chatbot.core.errors import Forbidden, Unauthenticated
 from chatbot.core.origin import is_own_origin
@@ -63,10 +63,20 @@ def admit(user: User | AnonymousUser | None) -> User:
     return user
 
 
-def _authenticate(request: HttpRequest) -> User:
-    token = bearer_token(request.headers.get("Authorization", ""))
-    if token is not None:
-        return admit(find_user_by_token(token))
+def _token_of(request: HttpRequest) -> str | None:
+    return bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
+
+
+def carries_token(request: HttpRequest) -> bool:
+    """Say whether a bearer token decides, good or bad, and no cookie does."""
+    return _token_of(request) is not None
+
+
+async def _authenticate_token(token: str) -> User:
+    return admit(await db_call(find_user_by_token, token) if is_token(token) else None)
+
+
+def _authenticate_session(request: HttpRequest) -> User:
     user = admit(get_user(request))
     if request.method not in SAFE_METHODS:
         if "X-CSRFToken" not in request.headers:
@@ -82,21 +92,16 @@ async def authenticate(request: HttpRequest) -> User:
     A bearer token, when sent, decides alone: a bad one is refused even with a good cookie.
     Raises Unauthenticated, CsrfFailed or Suspended.
     """
-    return await db_call(_authenticate, request)
+    token = _token_of(request)
+    if token is not None:
+        return await _authenticate_token(token)
+    if request.session.session_key is None:
+        # Nobody's session: there is nothing to read.
+        return _authenticate_session(request)
+    return await db_call(_authenticate_session, request)
 
 
-def _authenticate_socket(
-    headers: Sequence[tuple[bytes, bytes]], session: SessionBase | None
-) -> User:
-    for name, value in headers:
-        if name == b"authorization":
-            token = bearer_token(value.decode("latin-1"))
-            if token is not None:
-                return admit(find_user_by_token(token))
-    if session is None:
-        raise Unauthenticated
-    if not is_own_origin(headers):
-        raise ForeignOrigin
+def _read_session(session: SessionBase) -> User:
     request = HttpRequest()
     # Read anew each time: a session that was ended elsewhere is over here too.
     # (Its class is asked for in this way because Channels wraps it in a lazy object.)
@@ -112,4 +117,13 @@ async def authenticate_socket(
     A bearer token needs no Origin; a session cookie needs the site's own.
     Raises Unauthenticated, Suspended or ForeignOrigin.
     """
-    return await db_call(_authenticate_socket, headers, session)
+    for name, value in headers:
+        if name == b"authorization":
+            token = bearer_token(value.decode("latin-1"))
+            if token is not None:
+                return await _authenticate_token(token)
+    if session is None:
+        raise Unauthenticated
+    if not is_own_origin(headers):
+        raise ForeignOrigin
+    return await db_call(_read_session, session)

@@ -38,8 +38,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # The API goes no further down than this.
+    "chatbot.lane.ApiLane",
     "django.middleware.security.SecurityMiddleware",
-    "chatbot.api.typed_refusals",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from llm.errors import AnswerDeclined, EmptyAnswer, MalformedStream, StreamCut
+from llm.errors import AnswerDeclined, EmptyAnswer, MalformedStream, ProviderError, StreamCut
 from llm.providers.failures import error_from_event
 from llm.providers.sse import SseDecoder
 from llm.types import Finished, StreamEvent, TextDelta, Usage
@@ -27,7 +27,7 @@ USAGE_FIELDS = (
 class AnthropicStream:
     """Decode one answer. Feed it bytes until they end, then call `finish`.
 
-    Events come out as they are decoded, so what precedes a failure is never lost with it.
+    What precedes a failure comes out before it and is never lost with it.
     """
 
     def __init__(self) -> None:
@@ -35,67 +35,70 @@ class AnthropicStream:
         self._usage = dict.fromkeys(USAGE_FIELDS, 0)
         self._stop_reason: str | None = None
         self._has_text = False
-        self._is_done = False
+        self._ending: Finished | None = None
 
     @property
     def is_done(self) -> bool:
-        return self._is_done
+        return self._ending is not None
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
-        """Yield what `chunk` completed.
+        """Yield all the text that `chunk` completed, in one piece, then the ending if it is there.
 
         Raises MalformedStream, EmptyAnswer, or the provider's own in-stream error.
         """
-        for event in self._sse.feed(chunk):
-            if self._is_done:
-                return
-            try:
-                message = orjson.loads(event.data)
-            except orjson.JSONDecodeError as exc:
-                raise MalformedStream from exc
-            try:
-                decoded = self._decode(message)
-            except (KeyError, TypeError, AttributeError) as exc:
-                raise MalformedStream from exc
-            if decoded is not None:
-                yield decoded
+        if self.is_done:
+            return
+        pieces: list[str] = []
+        failure: ProviderError | None = None
+        try:
+            for data in self._sse.feed_json(chunk):
+                if piece := self._decode(orjson.loads(data)):
+                    pieces.append(piece)
+                if self._ending is not None:
+                    break
+        except ProviderError as exc:
+            failure = exc
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as exc:
+            failure = MalformedStream()
+            failure.__cause__ = exc
+        if pieces:
+            yield TextDelta("".join(pieces))
+        if failure is not None:
+            raise failure
+        if self._ending is not None:
+            yield self._ending
 
     def finish(self) -> Iterator[StreamEvent]:
         """Yield the ending if the bytes stopped after the stop reason; else raise StreamCut."""
-        if self._is_done:
-            return
-        if self._stop_reason is None:
-            raise StreamCut
-        yield self._end()
+        if self._ending is None:
+            yield self._end()
 
-    def _decode(self, message: dict[str, Any]) -> StreamEvent | None:
+    def _decode(self, message: dict[str, Any]) -> str:
+        """Return the text that an event adds to the answer."""
         match message["type"]:
             case "content_block_delta":
                 delta = message["delta"]
-                return self._text(delta["text"]) if delta["type"] == "text_delta" else None
+                return self._text(delta["text"]) if delta["type"] == "text_delta" else ""
             case "content_block_start":
                 block = message["content_block"]
-                return self._text(block["text"]) if block["type"] == "text" else None
+                return self._text(block["text"]) if block["type"] == "text" else ""
             case "message_start":
                 self._count(message["message"]["usage"])
             case "message_delta":
                 self._stop_reason = message["delta"].get("stop_reason") or self._stop_reason
                 self._count(message.get("usage") or {})
             case "message_stop":
-                if self._stop_reason is None:
-                    raise StreamCut
-                return self._end()
+                self._end()
             case "error":
                 raise error_from_event(message)
-        return None
+        return ""
 
-    def _text(self, text: Any) -> TextDelta | None:
+    def _text(self, text: Any) -> str:
         if not isinstance(text, str):
             raise MalformedStream
-        if not text:
-            return None
-        self._has_text = True
-        return TextDelta(text)
+        if text:
+            self._has_text = True
+        return text
 
     def _count(self, usage: dict[str, Any]) -> None:
         # Counts in message_delta are cumulative: they replace those of message_start.
@@ -108,11 +111,12 @@ class AnthropicStream:
             self._usage[field] = value
 
     def _end(self) -> Finished:
-        self._is_done = True
+        if self._stop_reason is None:
+            raise StreamCut
         if not self._has_text:
             raise AnswerDeclined if self._stop_reason == "refusal" else EmptyAnswer
-        return Finished(
-            stop_reason=self._stop_reason or "",
+        self._ending = Finished(
+            stop_reason=self._stop_reason,
             usage=Usage(
                 input_tokens=self._usage["input_tokens"],
                 output_tokens=self._usage["output_tokens"],
@@ -120,3 +124,4 @@ class AnthropicStream:
                 cache_write_tokens=self._usage["cache_creation_input_tokens"],
             ),
         )
+        return self._ending

@@ -8,6 +8,8 @@ the answer. Reconnection times and ids are ignored, as providers do not resume s
 from __future__ import annotations
 
 import codecs
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llm.errors import MalformedStream
@@ -16,6 +18,9 @@ from llm.errors import MalformedStream
 MAX_EVENT_CHARS = 1_048_576
 
 BOM = "\ufeff"
+
+# An event as all providers send it: nothing but its name and one line of JSON.
+PLAIN_EVENT = re.compile(rb"(?:event: [a-z_]+\n)?data: (\{[^\r\n]*+)\n\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,40 @@ class SseDecoder:
         self._name = ""
         self._data: list[str] = []
         self._data_chars = 0
+        self._is_between_events = True
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Return the events that `chunk` completed, in order."""
+        events = self._decode(chunk)
+        self._is_between_events = not (
+            self._pending
+            or self._data
+            or self._name
+            or self._after_cr
+            or self._at_start
+            or self._utf8.getstate()[0]
+        )
+        return events
+
+    def feed_json(self, chunk: bytes) -> Iterator[bytes | str]:
+        """Yield the data of the events that `chunk` completed, for a decoder of JSON.
+
+        Most come in a form so plain that they are only cut out here: whether their bytes are UTF-8
+        is for the decoder of JSON to find.
+        """
+        at = 0
+        if self._is_between_events:
+            while (event := PLAIN_EVENT.match(chunk, at)) is not None:
+                data = event[1]
+                if len(data) > self._max_event_chars:
+                    break
+                self._at_start = False
+                at = event.end()
+                yield data
+        if at < len(chunk):
+            yield from [event.data for event in self.feed(chunk[at:])]
+
+    def _decode(self, chunk: bytes) -> list[ServerSentEvent]:
         try:
             text = self._utf8.decode(chunk)
         except UnicodeDecodeError as exc:

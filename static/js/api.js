@@ -12,6 +12,24 @@ export class ApiError extends Error {
   }
 }
 
+const STATUSES = {
+  401: ["unauthenticated"],
+  402: ["budget_exhausted"],
+  403: ["forbidden", "csrf_failed", "foreign_origin", "suspended"],
+  404: ["not_found", "conversation_not_found", "generation_not_found", "message_not_found"],
+  409: ["conflict", "generation_active", "idempotency_mismatch", "too_many_streams"],
+  413: ["too_large", "message_too_long", "context_overflow"],
+  429: ["rate_limited"],
+  500: ["internal_error"],
+  503: ["unavailable", "content_unavailable", "worker_lost"],
+};
+const STATUS_OF = new Map(
+  Object.entries(STATUSES).flatMap(([status, codes]) => codes.map((code) => [code, Number(status)])),
+);
+
+/** The status that HTTP gives a refusal of this code; frames of a WebSocket carry none. */
+export const statusOf = (code) => STATUS_OF.get(code) ?? 400;
+
 const GENERIC = "Something went wrong on our side. Please try again.";
 
 async function toError(response) {

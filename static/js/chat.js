@@ -1,8 +1,8 @@
-// The open conversation: load, page back, send, regenerate.
+// The open conversation: load, page back, catch up with what happened elsewhere.
 
 import { createAnswering } from "./answering.js";
 import { hasRecentText, localMessage, mergeNewest, mergeOlder } from "./messages.js";
-import { uuid } from "./uuid.js";
+import { createSending } from "./sending.js";
 
 const PAGE = 40;
 const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderCursor: null, live: null,
@@ -10,22 +10,40 @@ const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderC
 
 /**
  * @param {object} deps
- * @param {object} deps.list  see conversations.js
+ * @param {object} deps.transports  see transports/choice.js
+ * @param {object} deps.list        see conversations.js
  * @param {{restore: (text: string) => void, refuse: (error: object) => void,
- *          trouble: (error: object) => void, settled: (answer: object) => void}} deps.ui
+ *          trouble: (error: object) => void, settled: (answer: object) => void,
+ *          state: (state: object|null) => void}} deps.ui
  */
-export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
+export function createChat({ api, transports, store, waker, drafts, list, navigate, ui }) {
   const path = (id, rest = "") => `/conversations/${id}${rest}`;
   const isOpen = (id) => store.get().conversationId === id;
   // Each opening is a new visit; what an earlier one still fetches is dropped.
   let visit = 0;
+  // An answer that began elsewhere while another one was being followed here.
+  let begunElsewhere = null;
+  // Something may have happened after the server read what is still on its way here.
+  let lookAgain = false;
 
   const answering = createAnswering({
-    api, store, waker, reload,
+    api, transports, store, waker, reload,
     onTrouble: ui.trouble,
+    onState: ui.state,
     onSettled(answer) {
       ui.settled(answer);
       list.refreshSoon(store.get().conversationId);
+      if (begunElsewhere && begunElsewhere !== answer.generationId) catchUp();
+      begunElsewhere = null;
+    },
+  });
+
+  const { send, regenerate } = createSending({
+    api, store, drafts, list, navigate, answering, ui,
+    visit: () => visit,
+    onRefused(error) {
+      ui.refuse(error);
+      if (error.code === "generation_active") followActive(error.detail);
     },
   });
 
@@ -40,6 +58,7 @@ export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
       loadError: null,
     }));
     if (active && !answering.isFollowing(active.generationId)) resume(active);
+    else answering.redraw();
   }
 
   // Pages loaded before stay; only the first load says where older ones begin.
@@ -57,6 +76,13 @@ export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
     return answering.follow({ key: target.key, generationId }).catch(ui.trouble);
   }
 
+  /** Follow the answer that stood in the way, with the messages around it if they can be had. */
+  async function followActive(active) {
+    const now = visit;
+    await reload().catch(() => {});
+    if (now === visit && active?.generationId && !store.get().live) resume(active);
+  }
+
   async function reload() {
     const { conversationId } = store.get();
     if (!conversationId) return;
@@ -68,6 +94,8 @@ export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
   /** Show a conversation; an empty id is a new chat. */
   async function open(conversationId) {
     const now = ++visit;
+    begunElsewhere = null;
+    lookAgain = false;
     answering.detach();
     store.set({ ...EMPTY, conversationId, loading: conversationId ? "loading" : "ready" });
     if (!conversationId) return;
@@ -76,6 +104,7 @@ export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
       if (now !== visit) return;
       dropDeliveredDraft(conversation);
       show(conversation);
+      if (lookAgain) catchUp();
     } catch (error) {
       if (now === visit) store.set({ loading: "failed", loadError: error });
     }
@@ -107,81 +136,34 @@ export function createChat({ api, store, waker, drafts, list, navigate, ui }) {
     }
   }
 
-  /** The id to send to, or null when the reader went elsewhere while a new one was made. */
-  async function ensureConversation(now) {
-    const { conversationId, model } = store.get();
-    if (conversationId) return conversationId;
-    const created = await api.post("/conversations", model ? { model } : {});
-    drafts.move("", created.conversationId);
-    if (now !== visit) {
-      list.refresh(created.conversationId);
-      return null;
+  /** Look whether something happened here that no notice told of. */
+  async function catchUp() {
+    const { conversationId, live, loading, loadError } = store.get();
+    lookAgain = loading === "loading";
+    if (!conversationId || live || lookAgain) return;
+    if (loading === "failed") {
+      if (loadError.status !== 404) await open(conversationId);
+      return;
     }
-    store.set({ conversationId: created.conversationId, model: created.model });
-    navigate(created.conversationId);
-    return created.conversationId;
-  }
-
-  /** Send a text; when it is refused, it goes back to the composer with the reason. */
-  async function send(text, { parentSeq } = {}) {
-    if (store.get().live) return;
-    const before = store.get();
     const now = visit;
-    const draft = drafts.read(before.conversationId);
-    const key = draft.sent?.text === text ? draft.sent.key : uuid();
-    drafts.write(before.conversationId, { text: "", sent: { text, key } });
-    const user = localMessage(uuid(), "user", text);
-    const answer = localMessage(uuid(), "assistant", "");
-    const kept = parentSeq === undefined ? before.messages
-      : before.messages.filter((one) => one.seq !== null && one.seq <= parentSeq);
-    store.set({
-      live: { generationId: null, stopping: false },
-      messages: [...kept, user, { ...answer, live: { answer: null, phase: "connecting" } }],
-    });
     try {
-      const id = await ensureConversation(now);
-      if (!id) return;
-      list.touch(id, text);
-      const body = parentSeq === undefined ? { content: text } : { content: text, parentSeq };
-      await answering.follow({
-        key: answer.key,
-        userKey: user.key,
-        submit: { path: path(id, "/messages"), body, key },
-        onAccepted: () => drafts.delivered(id),
-      });
+      const { activeGeneration, messages } = await api.get(path(conversationId, "?limit=1"));
+      if (now !== visit || store.get().live) return;
+      const shown = store.get().messages.at(-1);
+      const isNews = messages.at(-1)?.messageId !== shown?.messageId || shown?.status === "lost";
+      if (activeGeneration || isNews) await reload();
     } catch (error) {
-      const { conversationId } = store.get();
-      drafts.write(conversationId, { text, sent: error.status ? null : { text, key } });
-      if (now !== visit) return;
-      store.set({ live: null, messages: before.messages });
-      ui.restore(text);
-      refuse(error);
+      // The next look may do better; being signed out is for the reader to mend.
+      if (now === visit && error.status === 401) ui.trouble(error);
     }
   }
 
-  /** Write another answer in place of `message` (also the retry of a failed one). */
-  async function regenerate(message) {
-    if (store.get().live || message.seq === null) return;
-    const before = store.get();
-    const now = visit;
-    const answer = localMessage(uuid(), "assistant", "", { parentSeq: message.parentSeq });
-    const kept = before.messages.filter((one) => one.seq === null || one.seq < message.seq);
-    store.set({ live: { generationId: null, stopping: false }, messages: [...kept, answer] });
-    const target = path(before.conversationId, `/messages/${message.seq}/regenerate`);
-    try {
-      await answering.follow({ key: answer.key, submit: { path: target, body: {}, key: uuid() } });
-    } catch (error) {
-      if (now !== visit) return;
-      store.set({ live: null, messages: before.messages });
-      refuse(error);
-    }
+  /** An answer began, here or elsewhere. */
+  function onStarted(generationId) {
+    if (answering.isFollowing(generationId)) return;
+    if (store.get().live) begunElsewhere = generationId;
+    else catchUp();
   }
 
-  function refuse(error) {
-    ui.refuse(error);
-    if (error.code === "generation_active") reload().catch(() => {});
-  }
-
-  return { open, reload, loadOlder, send, regenerate, stop: answering.stop,
-    isFollowing: answering.isFollowing };
+  return { open, reload, loadOlder, send, regenerate, catchUp, onStarted, stop: answering.stop };
 }

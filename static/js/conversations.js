@@ -48,13 +48,42 @@ export function createConversations({ api, store, onTrouble }) {
     }
   }
 
-  function put(conversation) {
-    const { conversationId, title, model, pinned, archived, createdAt, updatedAt } = conversation;
+  const toItem = ({ conversationId, title, model, pinned, archived, createdAt, updatedAt }) => {
     const item = { conversationId, title, model, pinned, archived, createdAt, updatedAt };
     const old = find(conversationId);
     if (isUntitled(title) && old) Object.assign(item, { title: old.title, working: old.working });
+    return item;
+  };
+
+  function put(conversation) {
+    const item = toItem(conversation);
     store.set(({ items }) => ({ items: place(items, item) }));
-    if (store.get().conversationId === conversationId && item.title) store.set({ title: item.title });
+    if (store.get().conversationId === item.conversationId && item.title) store.set({ title: item.title });
+  }
+
+  /** Lay the newest page over what is listed; older pages stay. True when it could be had. */
+  async function sync() {
+    const { query, listLoading } = store.get();
+    if (query || listLoading) return false;
+    const started = new Date().toISOString();
+    let page;
+    try {
+      page = await api.get(`/conversations?limit=${PAGE}`);
+    } catch {
+      // It is asked for again soon.
+      return false;
+    }
+    if (store.get().query || store.get().listLoading) return true;
+    const known = new Set(page.items.map((one) => one.conversationId));
+    const oldest = page.nextCursor ? page.items.at(-1).updatedAt : "";
+    const stays = (one) => !known.has(one.conversationId) && (one.updatedAt < oldest || one.updatedAt >= started);
+    const fresh = page.items.filter((one) => !removedHere.has(one.conversationId)).map(toItem);
+    store.set(({ items, itemsCursor }) => ({
+      items: [...items.filter(stays), ...fresh].sort(newestFirst),
+      itemsCursor: items.length ? itemsCursor : page.nextCursor,
+      listError: null,
+    }));
+    return true;
   }
 
   /** Fetch one conversation's line again, not the whole list. */
@@ -130,7 +159,7 @@ export function createConversations({ api, store, onTrouble }) {
       store.set({ query });
       load(null);
     },
-    refresh, refreshSoon, touch, forget, change, remove,
+    sync, refresh, refreshSoon, touch, forget, change, remove,
     /** Whether this tab deleted it, so that the notice of it is no news. */
     wasRemovedHere: (id) => removedHere.has(id),
   };

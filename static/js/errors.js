@@ -4,12 +4,18 @@ import { duration, longDate } from "./time.js";
 
 /**
  * @param {{code: string, message: string, status: number, retryAfter: number|null, detail: any}} error
- * @returns {{title: string, text: string, action: "signin"|"wait"|null}}
+ * @returns {{title: string, text: string, action: "signin"|"wait"|"reload"|null}}
  */
 export function explain(error) {
   const { status, code, message, retryAfter, detail } = error;
   if (code === "network") {
     return { title: "No connection", text: "Your message is kept here. Try again when you are back online.", action: null };
+  }
+  if (code === "generation_active") {
+    return { title: "Still answering", text: "Your message is kept here. Send it when this answer is finished.", action: null };
+  }
+  if (code === "csrf_failed") {
+    return { title: "Signed in anew", text: "Reload the page to go on. Your text is kept in this tab.", action: "reload" };
   }
   if (status === 401) {
     return { title: "You are signed out", text: "Sign in again to go on. Your text is kept in this tab.", action: "signin" };

@@ -1,20 +1,27 @@
 // Puts the chat page together.
 
 import { announce } from "./announce.js";
-import { createApi } from "./api.js";
+import { ApiError, createApi } from "./api.js";
 import { createChat } from "./chat.js";
 import { createChoices } from "./choices.js";
 import { createConversations } from "./conversations.js";
 import { byId } from "./dom.js";
 import { createDrafts } from "./drafts.js";
 import { explain } from "./errors.js";
+import { CLOSE_SIGNED_OUT } from "./frames.js";
 import { listenForNotices } from "./notices.js";
 import { createStore } from "./store.js";
+import { createTelling } from "./telling.js";
+import { createChoice } from "./transports/choice.js";
+import { createLookTransport } from "./transports/look.js";
+import { createSocketTransport } from "./transports/socket.js";
+import { createSseTransport } from "./transports/sse.js";
 import { createBanner } from "./views/banner.js";
 import { createComposer } from "./views/composer.js";
 import { ask } from "./views/dialog.js";
 import { editInPlace } from "./views/edit.js";
 import { createModelPicker, modelName } from "./views/models.js";
+import { watchOffline } from "./views/offline.js";
 import { createShell } from "./views/shell.js";
 import { listenForShortcuts } from "./views/shortcuts.js";
 import { createSidebar } from "./views/sidebar.js";
@@ -35,23 +42,35 @@ const store = createStore({
   models: [],
 });
 const waker = createWaker();
+const SIGNED_OUT = new ApiError({ code: "unauthenticated", message: "Sign in to go on.", status: 401 });
 const drafts = createDrafts(window.sessionStorage);
 const toast = createToasts(byId("toasts"));
 const banner = createBanner(byId("banner"), { signInUrl: page.signInUrl });
 
 const linkTo = (id) => (id ? `/c/${id}/` : "/");
 const idInPath = () => /^\/c\/([0-9a-f-]{36})\/?$/i.exec(location.pathname)?.[1] ?? "";
-const trouble = (error) => toast(explain(error).text, { kind: "error" });
+const socketUrl = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat/`;
+const tell = createTelling(announce);
+
+function trouble(error) {
+  // What needs something done stands until it is done.
+  if (explain(error).action) banner.show(error);
+  else toast(explain(error).text, { kind: "error" });
+}
 
 const conversations = createConversations({ api, store, onTrouble: trouble });
 const chat = createChat({
   api, store, waker, drafts, list: conversations,
+  transports: createChoice([
+    createSseTransport({ api }), createSocketTransport({ url: socketUrl }), createLookTransport({ api }),
+  ]),
   navigate: (id) => history.pushState({}, "", linkTo(id)),
   ui: {
     restore: (text) => (text ? composer.restore(text) : composer.clear()),
     refuse: banner.show,
     trouble,
     settled: sayEnd,
+    state: tell,
   },
 });
 
@@ -191,6 +210,13 @@ document.addEventListener("click", ({ target }) => {
   if (account.open && !account.contains(target)) account.open = false;
 });
 
+function loadModels() {
+  api.get("/models").then(({ items }) => store.set({ models: items }), () => {});
+}
+
+// The way is free again for the message that had to wait.
+store.watch(["live"], ({ live }) => live || banner.hideIf("generation_active"));
+
 function onNotice({ type, conversationId, generationId }) {
   const here = conversationId === store.get().conversationId;
   if (type === "conversation.deleted") {
@@ -202,7 +228,7 @@ function onNotice({ type, conversationId, generationId }) {
   } else if (type === "conversation.updated") {
     conversations.refresh(conversationId);
   } else if (type === "generation.started") {
-    if (here && !store.get().live && !chat.isFollowing(generationId)) chat.reload().catch(() => {});
+    if (here) chat.onStarted(generationId);
     conversations.refresh(conversationId);
   }
 }
@@ -210,9 +236,18 @@ function onNotice({ type, conversationId, generationId }) {
 for (const line of document.querySelectorAll("#flash li")) toast(line.textContent);
 chat.open(page.conversationId || idInPath());
 conversations.load();
-api.get("/models").then(({ items }) => store.set({ models: items }), () => {});
+loadModels();
 listenForNotices({
-  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat/`,
-  onNotice, waker, onReconnect: conversations.load,
+  url: socketUrl, onNotice, waker,
+  onGap({ first }) {
+    chat.catchUp();
+    // On the first occasion all of this has only just been fetched.
+    if (first) return;
+    conversations.sync().then((worked) => worked && banner.hideIf("unauthenticated"));
+    if (!store.get().models.length) loadModels();
+  },
+  onRefused: (code) => code === CLOSE_SIGNED_OUT && banner.show(SIGNED_OUT),
 });
+waker.listen({ onOnline: chat.catchUp, onVisible: chat.catchUp });
+watchOffline(byId("offline"), { waker });
 focusStart();

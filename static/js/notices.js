@@ -1,45 +1,72 @@
 // News from other tabs and devices. A doorbell only: text never travels here.
 
 import { retryDelay } from "./backoff.js";
+import { CLOSE_FORBIDDEN, CLOSE_SIGNED_OUT, exchangeFrames } from "./frames.js";
 
-const PING_MS = 25_000;
+// The server gives a sign of life every 15 s; two lost ones still fit.
+const SILENCE_MS = 40_000;
+const OPENING_MS = 8_000;
+// Without a socket the page looks for itself, this often at most.
+const POLL_MS = 10_000;
+// Signed out or not allowed: asking again soon changes nothing.
+const REFUSED_MS = 60_000;
 
 /**
- * Keep a socket open and hand over its notices.
- * @param {{url: string, onNotice: (frame: object) => void, waker: object}} options
+ * Keep a socket open and hand over its notices. `onGap` is called whenever some may have been
+ * missed: once the socket has answered, and before each new try while it cannot be opened.
+ * @param {object} options
+ * @param {string} options.url
+ * @param {(frame: object) => void} options.onNotice
+ * @param {(gap: {first: boolean}) => void} options.onGap
+ * @param {(code: number) => void} [options.onRefused]
+ * @param {object} options.waker  see wake.js
  */
-export async function listenForNotices({ url, onNotice, onReconnect = () => {}, waker }) {
+export async function listenForNotices({
+  url, onNotice, onGap, onRefused = () => {}, waker, signal, WebSocket, random,
+}) {
   let failures = 0;
+  let first = true;
 
-  const once = () =>
-    new Promise((resolve) => {
-      const socket = new WebSocket(url);
-      let pinging = 0;
-      socket.addEventListener("open", () => {
-        if (failures) onReconnect();
-        failures = 0;
-        pinging = setInterval(() => socket.send('{"type":"ping"}'), PING_MS);
-      });
-      socket.addEventListener("message", ({ data }) => {
-        let frame;
-        try {
-          frame = JSON.parse(data);
-        } catch {
-          return;
+  async function listenOnce() {
+    const connection = new AbortController();
+    const cut = () => connection.abort();
+    const watch = (ms) => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(cut, ms);
+    };
+    let watchdog = 0;
+    let isOpen = false;
+    watch(OPENING_MS);
+    const stopWaking = waker.listen({ onOnline: cut, onVisible: () => {} });
+    signal?.addEventListener("abort", cut);
+    const closed = await exchangeFrames({
+      url, WebSocket, signal: connection.signal,
+      // A socket that opens says little: it may be closed, or swallowed, right behind the opening.
+      onOpen: (send) => send({ type: "ping" }),
+      onFrame(frame) {
+        watch(SILENCE_MS);
+        if (!isOpen) {
+          isOpen = true;
+          failures = 0;
+          onGap({ first });
+          first = false;
         }
         if (frame.type !== "ping" && frame.type !== "pong") onNotice(frame);
-      });
-      socket.addEventListener("close", ({ code }) => {
-        clearInterval(pinging);
-        resolve(code);
-      });
+      },
     });
+    clearTimeout(watchdog);
+    stopWaking();
+    signal?.removeEventListener("abort", cut);
+    return closed;
+  }
 
-  for (;;) {
-    const code = await once();
-    // 4401 and 4403: signed out or not allowed; asking again changes nothing.
-    if (code === 4401 || code === 4403) return;
+  while (!signal?.aborted) {
+    const { code } = await listenOnce();
+    const isRefused = code === CLOSE_SIGNED_OUT || code === CLOSE_FORBIDDEN;
+    if (isRefused) onRefused(code);
+    const pause = 1000 + Math.min(retryDelay(failures, { random }), POLL_MS);
     failures += 1;
-    await waker.sleep(1000 + retryDelay(failures));
+    await waker.sleep(isRefused ? REFUSED_MS : pause, signal);
+    if (!isRefused && failures > 1 && !waker.isHidden() && !signal?.aborted) onGap({ first: false });
   }
 }

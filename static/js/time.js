@@ -14,12 +14,6 @@ export function dayGroup(date, now = new Date()) {
   return date.toLocaleDateString("en", { month: "long", ...(sameYear ? {} : { year: "numeric" }) });
 }
 
-/** 1st, 2nd, 3rd, 11th ... */
-export function ordinal(count) {
-  const rule = new Intl.PluralRules("en", { type: "ordinal" }).select(count);
-  return count + { one: "st", two: "nd", few: "rd", other: "th" }[rule];
-}
-
 /** "1 second", "40 seconds", "2 minutes": rounded up, never zero. */
 export function duration(seconds) {
   const whole = Math.max(1, Math.ceil(seconds));
@@ -28,12 +22,12 @@ export function duration(seconds) {
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
-/** "Waiting in line: 3rd, about 20 seconds" */
+/** "Waiting in the queue at position 3 (about 20 seconds)" */
 export function queueWords(queue) {
   const { position = null, etaMs = null } = queue ?? {};
-  const place = position === null ? "" : position <= 1 ? ": you are next" : `: ${ordinal(position)}`;
-  const wait = etaMs > 0 ? `, about ${duration(etaMs / 1000)}` : "";
-  return `Waiting in line${place}${wait}`;
+  const place = position === null ? "" : ` at position ${Math.max(1, position)}`;
+  const wait = etaMs > 0 ? ` (about ${duration(etaMs / 1000)})` : "";
+  return `Waiting in the queue${place}${wait}`;
 }
 
 /** A full date and time in the reader's own language. */

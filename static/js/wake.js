@@ -1,9 +1,11 @@
 // Waits that end early when the network or the reader comes back.
 
 /**
- * @param {{window?: EventTarget, document?: Document}} [env]
+ * @param {{window?: EventTarget, document?: Document, navigator?: Navigator}} [env]
  */
-export function createWaker({ window = globalThis.window, document = globalThis.document } = {}) {
+export function createWaker({
+  window = globalThis.window, document = globalThis.document, navigator = globalThis.navigator,
+} = {}) {
   /** Call `onOnline` when the network returns and `onVisible` when the page is shown again. */
   function listen({ onOnline, onVisible }) {
     const visible = () => document.visibilityState === "visible" && onVisible();
@@ -31,5 +33,10 @@ export function createWaker({ window = globalThis.window, document = globalThis.
       if (signal?.aborted) finish();
     });
 
-  return { listen, sleep };
+  return {
+    listen, sleep,
+    /** What the browser believes: it may be offline and not know, or know nothing of a loopback. */
+    isOffline: () => navigator.onLine === false,
+    isHidden: () => document.visibilityState === "hidden",
+  };
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 
 import pytest
@@ -11,7 +12,7 @@ from conversations.eventlog import EventLog
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient, key_of
 from tests.fakes.provider_process import ScriptedProvider
-from tests.sse import text_of
+from tests.sse import Frame, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,6 +120,26 @@ async def test_stop_keeps_the_text_so_far_and_closes_the_provider(
     assert seen[-1].data["message"]["content"] == "one two "
     assert seen[-1].data["message"]["status"] == "stopped"
     provider.wait_until_closed()
+
+
+async def test_a_stop_that_is_heard_twice_is_one_stop(
+    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["one ", "two "], "hold_after": 1})
+    conversation = await api.new_conversation()
+    seen: list[Frame] = []
+    path = f"/conversations/{conversation}/messages"
+    async with aclosing(api.stream("post", path, {"content": "Count"})) as frames:
+        async for frame in frames:
+            seen.append(frame)
+            if frame.event == "delta":
+                (run,) = worker._runs.values()
+                run.stop()
+                # The first one is being carried out: it closes the provider's stream.
+                await asyncio.sleep(0)
+                run.stop()
+    assert seen[-1].event == "stopped"
+    assert text_of(seen) == "one "
 
 
 async def test_a_queued_answer_can_be_stopped(

@@ -21,6 +21,7 @@ from conversations.generations import (
     claim_waiting,
     fail_abandoned,
     hand_over,
+    list_abandoned,
     list_waiting,
     release_leases,
     renew_leases,
@@ -144,6 +145,16 @@ def test_stopping_what_waits_ends_it_and_returns_the_reservation(user: User) -> 
     assert read_budget(user, now=timezone.now()).reserved == 0
 
 
+def test_stopping_what_was_handed_over_is_left_to_the_next_worker(user: User) -> None:
+    generation = queue_generation(user)
+    hand_over(claimed("one"))
+    generation.refresh_from_db()
+    # Its readers have seen text, which only the log holds.
+    assert request_stop(generation) is None
+    claim = claimed("two")
+    assert renew_leases("two", [claim.generation_id]) == {generation.pk: True}
+
+
 def test_stopping_what_has_ended_changes_nothing(user: User) -> None:
     generation = queue_generation(user)
     finish_claim(claimed(), done())
@@ -178,11 +189,15 @@ def test_a_new_attempt_fences_the_old(user: User) -> None:
 def test_what_took_too_many_workers_fails_for_good(user: User) -> None:
     generation = queue_generation(user, claims=MAX_CLAIMS)
     assert claim_next("one") is None
-    (ended,) = fail_abandoned()
+    (abandoned,) = list_abandoned()
+    ended = fail_abandoned(abandoned, "Half a ")
+    assert ended is not None
+    assert ended.events[0].data["text"] == "Half a "
     assert ended.events[-1].data["error"]["code"] == "worker_lost"
     assert Message.objects.get(conversation=generation.conversation, seq=2).status == Status.FAILED
     assert read_budget(user, now=timezone.now()).reserved == 0
-    assert fail_abandoned() == []
+    assert list_abandoned() == []
+    assert fail_abandoned(abandoned, "") is None
 
 
 def test_a_conversation_has_one_active_generation(user: User) -> None:

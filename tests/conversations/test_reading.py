@@ -72,6 +72,17 @@ async def test_an_end_that_a_silent_log_missed_is_told_from_the_database(
     assert [event.cursor for event in rest] == [Cursor(1, 3), Cursor(1, 4)]
 
 
+async def test_a_reader_who_has_the_whole_text_is_told_the_end_alone(
+    user: User, event_log: EventLog
+) -> None:
+    claim, reading = await begin(user, event_log)
+    async with asyncio.timeout(10), aclosing(reading.batches()) as batches:
+        await anext(batches)
+        await db_call(finish_claim, claim, Outcome(State.COMPLETED, "Half ", last_seq=3))
+        rest = [event async for batch in batches for event in batch]
+    assert [(event.type, event.cursor) for event in rest] == [(EventType.DONE, Cursor(1, 3))]
+
+
 async def test_what_ended_before_anything_was_logged_is_told_at_once(
     user: User, event_log: EventLog
 ) -> None:

@@ -122,7 +122,7 @@ async def test_a_lost_connection_ends_with_exactly_the_whole_text(
     await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
     await page.context.set_offline(True)
     await page.evaluate("window.dispatchEvent(new Event('online'))")
-    await expect(answer(page).get_by_text("Reconnecting…")).to_be_visible()
+    await expect(answer(page).get_by_text("You are offline")).to_be_visible()
     await expect(text_of(page)).to_have_text(" ".join(WORDS[:4]))
     provider.release()
     await page.context.set_offline(False)

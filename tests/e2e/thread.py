@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.async_api import Locator, Page, expect
 
 
@@ -24,3 +26,11 @@ async def send(page: Page, text: str) -> None:
 
 async def finished(page: Page) -> None:
     await expect(answer(page)).to_have_attribute("aria-busy", "false")
+
+
+async def stored_text(page: Page) -> str:
+    """Return the last answer of the open conversation from the API, as this person."""
+    found = re.search(r"/c/([0-9a-f-]{36})/$", page.url)
+    assert found is not None
+    response = await page.request.get(f"/api/v1/conversations/{found[1]}")
+    return str((await response.json())["messages"][-1]["content"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +28,7 @@ class Choice:
 
     default: Script = field(default_factory=Script)
     queue: deque[Script] = field(default_factory=deque)
+    asked: Counter[str] = field(default_factory=Counter)
     _tagged: dict[str, deque[Script]] = field(default_factory=dict)
 
     def set_tagged(self, scripts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -53,6 +54,7 @@ class Choice:
     def _find(self, messages: Sequence[Any]) -> Script:
         asked = [text_of(turn) for turn in messages if turn["role"] == "user"]
         found = TAG.findall(asked[-1]) if asked else []
+        self.asked.update(found[-1:])
         course = self._tagged.get(found[-1]) if found else None
         if course is not None:
             return course.popleft() if len(course) > 1 else course[0]

@@ -90,6 +90,11 @@ class ScriptedProvider:
         requests: list[dict[str, Any]] = self._call("/requests")["requests"]
         return requests
 
+    def tags(self) -> dict[str, int]:
+        """Return how many requests there were with each tag."""
+        tags: dict[str, int] = self._call("/tags")
+        return tags
+
     def totals(self) -> dict[str, int]:
         """Return the meter: requests, tokens billed, open streams, peak, closed early."""
         totals: dict[str, int] = self._call("/requests")["totals"]

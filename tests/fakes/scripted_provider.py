@@ -8,6 +8,7 @@ It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messag
   a tag (`#script:tag`) in what the user last wrote, in order; each key may be left out;
 - `POST /release` lets every request that reached its `hold_after` go on;
 - `GET /requests` tells what arrived and what became of it, with totals;
+- `GET /tags` tells how many requests there were with each tag;
 - `GET /closed` answers once a client has closed a stream early;
 - `POST /reset` forgets everything and drops scripts.
 
@@ -149,6 +150,10 @@ async def get_requests(request: web.Request) -> web.Response:
     return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
 
+async def get_tags(request: web.Request) -> web.Response:
+    return web.json_response(request.app[STAGE].choice.asked)
+
+
 def build_app(default: Script) -> web.Application:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[STAGE] = Stage(Choice(default))
@@ -162,6 +167,7 @@ def build_app(default: Script) -> web.Application:
             web.post("/reset", post_reset),
             web.get("/requests", get_requests),
             web.get("/closed", get_closed),
+            web.get("/tags", get_tags),
         ]
     )
     return app

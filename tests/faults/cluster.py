@@ -21,11 +21,11 @@ from tests.production import Production, hosted_model
 
 # Short, so that what waits for one of them takes a second or two.
 LEASE_S = 2
-TOKEN_TIMEOUT_S = 1
+TOKEN_TIMEOUT_S = 2
 RETENTION_S = 4
 PATIENCE = {
     "GENERATION_LEASE_S": str(LEASE_S),
-    "FIRST_TOKEN_TIMEOUT_S": "2",
+    "FIRST_TOKEN_TIMEOUT_S": "4",
     "TOKEN_TIMEOUT_S": str(TOKEN_TIMEOUT_S),
     "EVENT_LOG_RETENTION_S": str(RETENTION_S),
     "DRAIN_GRACE_S": "1",

@@ -15,7 +15,7 @@ import django
 
 django.setup()
 
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 
 from chatbot.accounts.models import BudgetPeriod
 from chatbot.accounts.people import create_person
@@ -42,8 +42,12 @@ def open_conversations(users: list[str]) -> list[str]:
     return [str(row.pk) for row in rows]
 
 
+@transaction.atomic
 def read_conversations(conversations: list[str]) -> dict[str, Any]:
     """Return the generations and the questions by tag, and what is left over."""
+    with connection.cursor() as cursor:
+        # One moment for all of it.
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     generations: dict[str, list[dict[str, Any]]] = {}
     questions: Counter[str] = Counter()
     texts: dict[tuple[str, int], tuple[str, str]] = {}

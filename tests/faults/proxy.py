@@ -28,6 +28,7 @@ class _End(asyncio.Protocol):
         self.proxy = proxy
         self.peer: _End | None = None
         self.transport: asyncio.Transport | None = None
+        self._not_before = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -39,17 +40,28 @@ class _End(asyncio.Protocol):
         if proxy.mode is Mode.SWALLOWING or peer is None:
             proxy.swallowed += len(data)
             return
-        proxy.after_latency(peer.write, data)
+        self._later(peer.write, data)
 
     def eof_received(self) -> bool:
         if self.peer is not None and self.proxy.mode is not Mode.SWALLOWING:
-            self.proxy.after_latency(self.peer.write_eof)
+            self._later(self.peer.write_eof)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.proxy.ends.discard(self)
         if self.peer is not None:
-            self.proxy.after_latency(self.peer.close)
+            self._later(self.peer.close)
+
+    def _later(self, act: Callable[..., None], *arguments: object) -> None:
+        """Act after the proxy's latency, and never before what came before."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not self.proxy.latency_s and now >= self._not_before:
+            act(*arguments)
+            return
+        # Later each time: timers of the same moment fire in any order.
+        self._not_before = max(self._not_before + 1e-6, now + self.proxy.latency_s)
+        loop.call_at(self._not_before, act, *arguments)
 
     def pause_writing(self) -> None:
         if self.peer is not None:
@@ -177,10 +189,3 @@ class Proxy:
         for end in self.ends:
             if end.peer is not None:
                 end.let_go()
-
-    def after_latency(self, act: Callable[..., None], *arguments: object) -> None:
-        if self.latency_s:
-            # Timers of the same delay fire in the order in which they were set.
-            asyncio.get_running_loop().call_later(self.latency_s, act, *arguments)
-        else:
-            act(*arguments)

@@ -130,6 +130,17 @@ async def test_latency_keeps_the_order(proxy: Proxy, connect: Connect) -> None:
     assert clock() - start >= 2 * proxy.latency_s
 
 
+async def test_what_was_delayed_is_not_overtaken(proxy: Proxy, connect: Connect) -> None:
+    client = await connect()
+    await client.say(b"before")
+    proxy.latency_s = 0.05
+    client.writer.write(b"slow ")
+    await asyncio.sleep(0.01)
+    proxy.latency_s = 0.0
+    client.writer.write(b"quick")
+    assert await client.reader.readexactly(10) == b"slow quick"
+
+
 async def test_a_half_closed_connection_still_listens(proxy: Proxy, connect: Connect) -> None:
     client = await connect()
     await client.say(b"before")

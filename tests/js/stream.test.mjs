@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { ApiError } from "../../static/js/api.js";
 import { applyEvent, emptyAnswer } from "../../static/js/reducer.js";
 import { followAnswer } from "../../static/js/stream.js";
+import { createChoice } from "../../static/js/transports/choice.js";
+import { createSseTransport } from "../../static/js/transports/sse.js";
 
 const frame = (id, type, data) => `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
 const LOG = [
@@ -29,7 +31,9 @@ const sse = (bytes, { error = false } = {}) =>
     },
   }), { headers: { "content-type": "text/event-stream", "x-generation-id": "g1" } });
 
-const waker = () => ({ slept: [], listen: () => () => {}, async sleep(ms) { this.slept.push(ms); } });
+const waker = () => ({
+  slept: [], listen: () => () => {}, isOffline: () => false, async sleep(ms) { this.slept.push(ms); },
+});
 
 /** Follow against a script: one function per request, each gives a Response or throws. */
 async function follow(script, options = {}) {
@@ -41,16 +45,16 @@ async function follow(script, options = {}) {
     },
   };
   let answer = emptyAnswer();
-  const phases = [];
+  const lines = [];
   const naps = waker();
   const end = await followAnswer({
-    api, waker: naps, random: () => 1,
+    transports: createChoice([createSseTransport({ api })]), waker: naps, random: () => 1,
     submit: { path: "/messages", body: { content: "hi" }, key: "key-1" },
     onEvent: (event) => { answer = applyEvent(answer, event); },
-    onPhase: (phase) => phases.push(phase),
+    onLine: (line) => lines.push(line.state),
     ...options,
   });
-  return { end, answer, requests, phases, slept: naps.slept };
+  return { end, answer, requests, lines, slept: naps.slept };
 }
 
 test("sends once and reads to the end", async () => {
@@ -95,6 +99,33 @@ test("waits as long as the server asks while resuming", async () => {
   const { slept, answer } = await follow([busy, () => sse(WIRE)], { submit: null, generationId: "g1" });
   assert.equal(slept[0], 7500);
   assert.equal(answer.text, "One two three");
+});
+
+test("offers a message again that a busy server refused, as often as is polite", async () => {
+  const busy = () => { throw new ApiError({ code: "unavailable", message: "busy", status: 503, retryAfter: 2 }); };
+  const { answer, slept, requests } = await follow([busy, busy, () => sse(WIRE)]);
+  assert.equal(answer.text, "One two three");
+  assert.deepEqual(slept, [2500, 3000]);
+  assert.deepEqual(new Set(requests.map((one) => one.headers["idempotency-key"])), new Set(["key-1"]));
+  await assert.rejects(follow([busy]), { code: "unavailable" });
+});
+
+test("a server that stays away while resuming is not given up", async () => {
+  const away = () => { throw new ApiError({ code: "http_503", message: "away", status: 503 }); };
+  const { answer, slept } = await follow([...Array(20).fill(away), () => sse(WIRE)], { submit: null, generationId: "g1" });
+  assert.equal(answer.text, "One two three");
+  assert.equal(slept.length, 20);
+  assert.equal(Math.max(...slept), 30_000);
+});
+
+test("begins again when the server does not know the cursor", async () => {
+  const unknown = () => { throw new ApiError({ code: "invalid_cursor", message: "no", status: 400 }); };
+  let restarts = 0;
+  const { requests } = await follow([unknown, () => sse(WIRE)], {
+    submit: null, generationId: "g1", cursor: "9-9", onRestart: () => { restarts += 1; },
+  });
+  assert.equal(restarts, 1);
+  assert.equal(requests[1].headers["last-event-id"], undefined);
 });
 
 test("a missing generation is final", async () => {

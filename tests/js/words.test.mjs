@@ -5,7 +5,7 @@ import { createDrafts } from "../../static/js/drafts.js";
 import { explain } from "../../static/js/errors.js";
 import { hasRecentText, localMessage, mergeNewest, mergeOlder, settleAnswer } from "../../static/js/messages.js";
 import { createStore } from "../../static/js/store.js";
-import { dayGroup, duration, ordinal, queueWords } from "../../static/js/time.js";
+import { dayGroup, duration, queueWords } from "../../static/js/time.js";
 import { uuid } from "../../static/js/uuid.js";
 
 test("days are grouped by the reader's calendar", () => {
@@ -21,10 +21,9 @@ test("days are grouped by the reader's calendar", () => {
 });
 
 test("the queue is told in words", () => {
-  assert.deepEqual([1, 2, 3, 4, 11, 22].map(ordinal), ["1st", "2nd", "3rd", "4th", "11th", "22nd"]);
-  assert.equal(queueWords({ position: 3, etaMs: 12_000 }), "Waiting in line: 3rd, about 12 seconds");
-  assert.equal(queueWords({ position: 1, etaMs: null }), "Waiting in line: you are next");
-  assert.equal(queueWords(null), "Waiting in line");
+  assert.equal(queueWords({ position: 3, etaMs: 12_000 }), "Waiting in the queue at position 3 (about 12 seconds)");
+  assert.equal(queueWords({ position: 1, etaMs: null }), "Waiting in the queue at position 1");
+  assert.equal(queueWords(null), "Waiting in the queue");
   assert.deepEqual([0, 1, 59.2, 90, 7200].map(duration), ["1 second", "1 second", "1 minute", "2 minutes", "2 hours"]);
 });
 
@@ -35,6 +34,8 @@ test("every refusal says what to do", () => {
   assert.equal(error(401).action, "signin");
   assert.equal(error(503, { retryAfter: 3 }).action, "wait");
   assert.equal(error(0, { code: "network" }).title, "No connection");
+  assert.match(error(409, { code: "generation_active" }).text, /kept here/);
+  assert.equal(error(403, { code: "csrf_failed" }).action, "reload");
   assert.equal(error(418).text, "M.");
 });
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from llm.providers.anthropic import AnthropicProvider, Endpoint
+from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Timeouts
+from llm.providers.connections import Endpoint
 from tests.fakes.provider_process import ScriptedProvider
 
 

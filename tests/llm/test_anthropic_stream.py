@@ -15,24 +15,25 @@ from llm.errors import (
 )
 from llm.providers.anthropic_stream import AnthropicStream
 from llm.types import Finished, StreamEvent, TextDelta, Usage
-from tests.fakes.script import sse
+from tests.fakes.script import INVALID_UTF8, sse
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ANTHROPIC = (FIXTURES / "anthropic.sse").read_bytes()
 LLAMACPP = (FIXTURES / "llamacpp.sse").read_bytes()
 
 ANTHROPIC_EVENTS: list[StreamEvent] = [
-    TextDelta("Grüße"),
-    TextDelta(" — 你好 👩‍🚀!\n"),
-    TextDelta('"Bye"'),
+    TextDelta('Grüße — 你好 👩‍🚀!\n"Bye"'),
     Finished("end_turn", Usage(25, 15, cache_read_tokens=100, cache_write_tokens=12)),
 ]
 
 
 def decode(*chunks: bytes) -> list[StreamEvent]:
+    """Return the answer's text in one piece, and how it ended."""
     stream = AnthropicStream()
     events = [event for chunk in chunks for event in stream.feed(chunk)]
-    return events + list(stream.finish())
+    events += stream.finish()
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    return [TextDelta(text), *(event for event in events if isinstance(event, Finished))]
 
 
 def answer(*events: bytes) -> bytes:
@@ -49,8 +50,9 @@ def test_reads_a_stream_of_the_documented_shape():
 
 
 def test_reads_a_stream_recorded_from_the_local_server():
-    *texts, last = decode(LLAMACPP)
-    assert all(isinstance(event, TextDelta) for event in texts)
+    text, last = decode(LLAMACPP)
+    assert isinstance(text, TextDelta)
+    assert len(text.text) > 40
     assert last == Finished("max_tokens", Usage(33, 40))
 
 
@@ -91,6 +93,22 @@ def test_an_answer_without_text_is_an_error():
 def test_text_of_a_block_start_is_part_of_the_answer():
     block = sse("content_block_start", {"content_block": {"type": "text", "text": "So"}})
     assert list(AnthropicStream().feed(answer(block))) == [TextDelta("So")]
+
+
+def test_all_the_text_of_one_read_comes_in_one_piece():
+    whole = answer(text("a"), sse("ping", {}), text("b"), text("ü"))
+    assert list(AnthropicStream().feed(whole)) == [TextDelta("abü")]
+
+
+def test_an_ending_in_the_same_read_comes_after_the_text():
+    assert list(AnthropicStream().feed(ANTHROPIC)) == ANTHROPIC_EVENTS
+
+
+def test_text_before_junk_in_the_same_read_is_delivered():
+    events = AnthropicStream().feed(answer(text("a"), INVALID_UTF8))
+    assert next(events) == TextDelta("a")
+    with pytest.raises(MalformedStream):
+        next(events)
 
 
 def test_text_before_an_error_in_the_same_read_is_delivered():

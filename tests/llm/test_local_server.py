@@ -19,8 +19,9 @@ from llm.errors import ContextOverflow, ProviderAuthenticationFailed, StreamCut
 from llm.local import ROOT, LocalServer
 from llm.local_env import API_KEY_VARIABLE
 from llm.local_model import ModelUnavailable, ensure_model
-from llm.providers.anthropic import AnthropicProvider, Endpoint
+from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider
+from llm.providers.connections import Endpoint
 from llm.providers.local import CONTROL_TOKENS, LocalProvider, neutralise
 from llm.tokens import estimate_tokens
 from llm.types import Prompt, Turn

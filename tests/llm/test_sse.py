@@ -41,6 +41,38 @@ def test_any_set_of_cuts_changes_nothing(cuts):
     assert decode(*(TWO_EVENTS[a:b] for a, b in itertools.pairwise(edges))) == DECODED
 
 
+def data_for_json(*chunks: bytes) -> list[str]:
+    decoder = SseDecoder()
+    found = [data for chunk in chunks for data in decoder.feed_json(chunk)]
+    return [data if isinstance(data, str) else data.decode() for data in found]
+
+
+MIXED = (
+    'event: a\ndata: {"text": "hé 👋"}\n\ndata: {}\n\n: comment\n\n'
+    "event: b\r\ndata: {1}\r\n\r\ndata: {2\rdata: 3}\r\r"
+    "data: {4\ndata: 5}\n\nevent: c\n\ndata: {6}\n\nother: x\ndata:{7}\n\ndata: {8}\n\n"
+).encode()
+MIXED_DATA = ['{"text": "hé 👋"}', "{}", "{1}", "{2\n3}", "{4\n5}", "{6}", "{7}", "{8}"]
+
+
+@given(st.lists(st.integers(0, len(MIXED)), max_size=8))
+def test_data_for_json_is_that_of_the_events_however_it_is_cut(cuts):
+    edges = [0, *sorted(cuts), len(MIXED)]
+    chunks = [MIXED[a:b] for a, b in itertools.pairwise(edges)]
+    assert data_for_json(*chunks) == [event.data for event in decode(*chunks)] == MIXED_DATA
+
+
+@pytest.mark.parametrize("offset", range(len(TWO_EVENTS) + 1))
+def test_data_for_json_survives_a_cut_at_any_offset(offset):
+    data = data_for_json(TWO_EVENTS[:offset], TWO_EVENTS[offset:])
+    assert data == [event.data for event in DECODED]
+
+
+def test_an_endless_plain_event_is_an_error():
+    with pytest.raises(MalformedStream):
+        list(SseDecoder(max_event_chars=100).feed_json(b"data: {" + b"x" * 200 + b"}\n\n"))
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 def test_every_line_ending_ends_a_line(end):
     assert decode(end.join([b"event: a", b"data: b", b"", b""])) == [ServerSentEvent("a", "b")]

@@ -9,11 +9,13 @@ import { explain } from "../errors.js";
  */
 export function createBanner(element, { signInUrl }) {
   let ticking = 0;
+  let shown = null;
 
   function hide() {
     clearInterval(ticking);
     element.hidden = true;
     element.replaceChildren();
+    shown = null;
   }
 
   function countDown(error, text) {
@@ -26,18 +28,28 @@ export function createBanner(element, { signInUrl }) {
   }
 
   function show(error) {
-    hide();
     const { title, text, action } = explain(error);
+    // What stands there already would only be read out again.
+    if (shown === error.code && (action === "signin" || action === "reload")) return;
+    hide();
     // The moving number is not read out each second; the alert itself was read once.
     const words = h("p", { text, "aria-live": "off" });
-    const next = `${location.pathname}${location.search}`;
-    const link = action === "signin" &&
-      h("a", { class: "button button-small", href: `${signInUrl}?next=${encodeURIComponent(next)}`, text: "Sign in" });
+    const here = `${location.pathname}${location.search}`;
+    const wayOut = {
+      signin: ["Sign in", `${signInUrl}?next=${encodeURIComponent(here)}`],
+      reload: ["Reload", here],
+    }[action];
+    const link = wayOut && h("a", { class: "button button-small", text: wayOut[0], href: wayOut[1] });
     element.replaceChildren(icon("warning"), h("div", {}, h("strong", { text: title }), words), link || "",
       iconButton("close", "Dismiss", hide));
     element.hidden = false;
+    shown = error.code;
     if (action === "wait" && error.retryAfter) countDown(error, words);
   }
 
-  return { show, hide };
+  return {
+    show, hide,
+    /** What is over need not be said any longer. */
+    hideIf: (code) => shown === code && hide(),
+  };
 }

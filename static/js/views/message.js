@@ -3,6 +3,7 @@
 import { copyText, flashDone, h, iconButton } from "../dom.js";
 import { createMarkdown } from "../markdown.js";
 import { fullTime } from "../time.js";
+import { createLiveStatus } from "./live_status.js";
 import { messageNote } from "./message_note.js";
 
 /**
@@ -43,6 +44,7 @@ function createAnswer(first, act) {
   const body = h("div", { class: "md", dir: "auto" });
   const markdown = createMarkdown(body);
   const note = h("div", { class: "message-note" });
+  const status = createLiveStatus();
   const copy = iconButton("copy", "Copy answer", () => copyFrom(copy, message.content ?? "", act));
   const up = iconButton("up", "Good answer", () => rate("up"), { "aria-pressed": "false" });
   const down = iconButton("down", "Bad answer", () => rate("down"), { "aria-pressed": "false" });
@@ -63,14 +65,23 @@ function createAnswer(first, act) {
     drawn = { text, final };
   }
 
+  function drawNote(live, canRetry) {
+    if (!live) {
+      note.replaceChildren(...messageNote(message, { canRetry, retry: () => act.regenerate(message) }));
+      return;
+    }
+    status.update(live.state);
+    if (note.firstChild !== status.element) note.replaceChildren(status.element);
+  }
+
   function update(next, { busy, last }) {
     message = next;
     const live = next.live ?? null;
     drawText(live);
     element.classList.toggle("is-live", Boolean(live));
-    element.classList.toggle("is-writing", live?.answer?.status === "streaming" && live.phase === "open");
+    element.classList.toggle("is-writing", live?.state.kind === "writing");
     element.setAttribute("aria-busy", String(Boolean(live)));
-    note.replaceChildren(...messageNote(next, { canRetry: last && !busy && next.seq !== null, retry: () => act.regenerate(message) }));
+    drawNote(live, last && !busy && next.seq !== null);
     actions.hidden = Boolean(live);
     const withdrawn = next.status === "halted";
     copy.hidden = !next.content || withdrawn;

@@ -1,21 +1,8 @@
-// The line under an answer that says, in words, what state it is in.
+// The line under an answer that is over: what became of it, in words.
 
 import { h, icon } from "../dom.js";
-import { queueWords } from "../time.js";
-
-const status = (text, name) =>
-  h("p", { class: `status ${name}` }, h("span", { class: "status-dots", "aria-hidden": "true" },
-    h("i"), h("i"), h("i")), text);
 
 const plain = (text, name = "") => h("p", { class: `note ${name}`, text });
-
-function liveWords({ answer, phase, stopping }) {
-  if (stopping) return "Stopping…";
-  if (phase === "reconnecting") return "Reconnecting…";
-  if (answer?.status === "queued") return queueWords(answer.queue);
-  if (answer?.status === "streaming") return "";
-  return "Thinking…";
-}
 
 function failure(message, { canRetry, retry }) {
   const text = message.error?.message ?? "The answer could not be finished.";
@@ -25,14 +12,10 @@ function failure(message, { canRetry, retry }) {
 }
 
 /**
- * The nodes to show under an answer; none when it is simply complete.
+ * The nodes to show under such an answer; none when it is simply complete.
  * @returns {Node[]}
  */
 export function messageNote(message, options) {
-  if (message.live) {
-    const words = liveWords(message.live);
-    return words ? [status(words, `is-${message.live.phase}`)] : [];
-  }
   if (message.status === "failed") return [failure(message, options)];
   if (message.status === "halted") {
     return [h("div", { class: "note note-halted" }, icon("shield"),
@@ -40,6 +23,9 @@ export function messageNote(message, options) {
   }
   if (message.status === "unavailable" || message.content === null) {
     return [plain("This message cannot be read.", "note-quiet")];
+  }
+  if (message.status === "lost") {
+    return [plain("The rest of this answer is not here yet. It goes on without this page.", "note-quiet")];
   }
   if (message.status === "stopped") return [plain("Stopped", "note-quiet")];
   if (message.stopReason === "max_tokens") return [plain("Reached the length limit", "note-quiet")];

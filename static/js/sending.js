@@ -1,0 +1,108 @@
+// Sending a message and asking for another answer: shown at once, and taken back when refused.
+
+import { localMessage } from "./messages.js";
+import { uuid } from "./uuid.js";
+
+const isSameRequest = (sent, text, parentSeq) =>
+  sent?.text === text && (sent.parentSeq ?? null) === (parentSeq ?? null);
+
+// 4xx: nothing was kept. Of anything else nobody knows, so the same text keeps its key.
+const wasRefused = ({ status }) => status >= 400 && status < 500;
+
+/**
+ * @param {object} deps
+ * @param {() => number} deps.visit   changes whenever another conversation is opened
+ * @param {{restore: (text: string) => void, refuse: (error: object) => void}} deps.ui
+ */
+export function createSending({ api, store, drafts, list, navigate, answering, visit, onRefused, ui }) {
+  const path = (id, rest) => `/conversations/${id}${rest}`;
+
+  /** The id to send to, or null when the reader went elsewhere while a new one was made. */
+  async function ensureConversation(now) {
+    const { conversationId, model } = store.get();
+    if (conversationId) return conversationId;
+    const created = await api.post("/conversations", model ? { model } : {});
+    drafts.move("", created.conversationId);
+    if (now !== visit()) {
+      list.refresh(created.conversationId);
+      return null;
+    }
+    store.set({ conversationId: created.conversationId, model: created.model });
+    navigate(created.conversationId);
+    return created.conversationId;
+  }
+
+  const followSent = ({ id, text, parentSeq, key, user, answer }) => {
+    const body = parentSeq === undefined ? { content: text } : { content: text, parentSeq };
+    return answering.follow({
+      key: answer.key,
+      userKey: user.key,
+      submit: { path: path(id, "/messages"), body, key, frame: { type: "send", conversationId: id, ...body } },
+      onAccepted: () => drafts.delivered(id),
+    });
+  };
+
+  /** Send a text; when it is refused, it goes back to the composer with the reason. */
+  async function send(text, { parentSeq } = {}) {
+    if (store.get().live) return;
+    const before = store.get();
+    const now = visit();
+    const { sent } = drafts.read(before.conversationId);
+    let key = isSameRequest(sent, text, parentSeq) ? sent.key : uuid();
+    const remember = (id) => drafts.write(id, { text: drafts.read(id).text, sent: { text, parentSeq, key } });
+    drafts.write(before.conversationId, { text: "", sent: { text, parentSeq, key } });
+    const user = localMessage(uuid(), "user", text);
+    const answer = localMessage(uuid(), "assistant", "");
+    const kept = parentSeq === undefined ? before.messages
+      : before.messages.filter((one) => one.seq !== null && one.seq <= parentSeq);
+    store.set({
+      live: { generationId: null, stopping: false },
+      messages: [...kept, user, { ...answer, live: { answer: null, state: { kind: "connecting", text: "Connecting…" } } }],
+    });
+    try {
+      const id = await ensureConversation(now);
+      if (!id) return;
+      list.touch(id, text);
+      try {
+        await followSent({ id, text, parentSeq, key, user, answer });
+      } catch (error) {
+        if (error.code !== "idempotency_mismatch") throw error;
+        // Something else was sent under this key; this text was not, so it gets a key of its own.
+        key = uuid();
+        remember(id);
+        await followSent({ id, text, parentSeq, key, user, answer });
+      }
+    } catch (error) {
+      const { conversationId } = store.get();
+      drafts.write(conversationId, { text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
+      if (now !== visit()) return;
+      store.set({ live: null, messages: before.messages });
+      ui.restore(text);
+      onRefused(error);
+    }
+  }
+
+  /** Write another answer in place of `message` (also the retry of a failed one). */
+  async function regenerate(message) {
+    if (store.get().live || message.seq === null) return;
+    const before = store.get();
+    const now = visit();
+    const answer = localMessage(uuid(), "assistant", "", { parentSeq: message.parentSeq });
+    const kept = before.messages.filter((one) => one.seq === null || one.seq < message.seq);
+    store.set({ live: { generationId: null, stopping: false }, messages: [...kept, answer] });
+    const id = before.conversationId;
+    const submit = {
+      path: path(id, `/messages/${message.seq}/regenerate`), body: {}, key: uuid(),
+      frame: { type: "regenerate", conversationId: id, seq: message.seq },
+    };
+    try {
+      await answering.follow({ key: answer.key, submit });
+    } catch (error) {
+      if (now !== visit()) return;
+      store.set({ live: null, messages: before.messages });
+      onRefused(error);
+    }
+  }
+
+  return { send, regenerate };
+}
