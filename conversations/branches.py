@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from chatbot.core.errors import BadRequest
+from chatbot.core.fields import SealedField
+from chatbot.core.prepared import Kind, PreparedUpdate, Slots
 from conversations.models import Conversation, Message, Role
 from conversations.queries import find_message
 
@@ -25,32 +31,53 @@ class NothingToRegenerate(BadRequest):
 class Draft:
     """An answer that is about to be asked for: the message it follows, and that if it is new.
 
-    `changes` are made to the conversation along with it.
+    The title is what a conversation without one is called from now on.
     """
 
     parent_seq: int
     question: Message | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
+    title_sealed: bytes | None = None
 
 
 class PlaceTaken(Exception):
     """Somebody else wrote to the conversation since it was read: read it again."""
 
 
-def take_places(conversation: Conversation, count: int, *, now: datetime, **changes: Any) -> int:
-    """Reserve `count` places in a conversation, the last for the answer, and show that branch.
+def _unmoved(at: Slots) -> QuerySet[Conversation]:
+    return Conversation.objects.filter(pk=at.id, next_seq=at.first)
 
-    Returns the first. The UPDATE also serialises whoever writes to this conversation until the
-    transaction ends; `changes` go with it. Raises PlaceTaken.
+
+def _moved(at: Slots) -> dict[str, Any]:
+    return {"next_seq": at.next, "active_leaf": at.leaf, "updated": at.now}
+
+
+def _moved_and_titled(at: Slots) -> dict[str, Any]:
+    # Unless somebody has named it meanwhile.
+    title = Coalesce("title_sealed", Value(at.title), output_field=SealedField())
+    return {**_moved(at), "title_sealed": title}
+
+
+_PLACES: dict[str, Kind] = {"id": UUID, "first": int, "next": int, "leaf": int, "now": datetime}
+_move = PreparedUpdate(_unmoved, _moved, **_PLACES)
+_move_and_title = PreparedUpdate(_unmoved, _moved_and_titled, title=bytes, **_PLACES)
+
+
+def take_places(conversation: Conversation, draft: Draft, *, now: datetime) -> int:
+    """Reserve the places of a draft in its conversation, and show that branch.
+
+    Returns the answer's, which is the last. The UPDATE also serialises whoever writes to this
+    conversation until the transaction ends. Raises PlaceTaken.
     """
     first = conversation.next_seq
-    unmoved = Conversation.objects.filter(pk=conversation.pk, next_seq=first)
-    taken = unmoved.update(
-        next_seq=first + count, active_leaf=first + count - 1, updated=now, **changes
-    )
+    answer = first + 1 if draft.question else first
+    values = {"id": conversation.pk, "first": first, "next": answer + 1, "leaf": answer, "now": now}
+    if draft.title_sealed is None:
+        taken = _move(**values)
+    else:
+        taken = _move_and_title(**values, title=draft.title_sealed)
     if not taken:
         raise PlaceTaken
-    return first
+    return answer
 
 
 def check_parent(conversation: Conversation, parent_seq: int | None) -> None:

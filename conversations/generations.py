@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from django.db.models.functions import Now
 from chatbot.accounts.budgets import settle_tokens
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
+from chatbot.core.prepared import Kind, PreparedSelect, PreparedUpdate
 from conversations.context import count_turn
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
@@ -114,42 +116,80 @@ def claim_waiting(owner: str, limit: int) -> list[Claim]:
     Fewer than `limit` means that there are no more. The attempt grows with each claim, which
     fences every earlier holder.
     """
-    queued = Generation.objects.filter(_QUEUED).order_by("due", "id")
-    return _claim(queued, _QUEUED, owner, limit)
+    claim = _claim_queued(settings.GENERATION_LEASE_S)
+    return _claim(_queued(limit + CLAIM_SPARE), claim, owner, limit)
 
 
 def claim_lapsed(owner: str, limit: int) -> list[Claim]:
     """Take up to `limit` of the generations whose worker has fallen silent."""
-    lapsed = _lapsed()
-    silent = Generation.objects.filter(lapsed).order_by("lease_until")
-    return _claim(silent, lapsed, owner, limit)
+    claim = _claim_silent(settings.GENERATION_LEASE_S)
+    return _claim(_silent(limit + CLAIM_SPARE), claim, owner, limit)
 
 
-def _claim(rows: QuerySet[Generation], free: Q, owner: str, limit: int) -> list[Claim]:
-    # A few more than wanted: other workers may be quicker with some.
-    candidates = rows.filter(claims__lt=MAX_CLAIMS)[: limit + CLAIM_SPARE]
+def _claim(
+    candidates: PreparedSelect[Any], claim: PreparedUpdate, owner: str, limit: int
+) -> list[Claim]:
     claims: list[Claim] = []
-    for identity, conversation_id, attempt in candidates.values_list(
-        "pk", "conversation_id", "attempt"
-    ):
+    # A few more than wanted: other workers may be quicker with some.
+    for identity, conversation_id, attempt in candidates.tuples():
         if len(claims) == limit:
             break
-        claimed = Generation.objects.filter(free, pk=identity, attempt=attempt).update(
-            state=State.RUNNING,
-            attempt=attempt + 1,
-            claims=F("claims") + 1,
-            lease_owner=owner,
-            lease_until=Now() + lease(),
-        )
-        if claimed:
+        if claim(id=identity, attempt=attempt, next=attempt + 1, owner=owner):
             claims.append(Claim(identity, conversation_id, attempt + 1, owner))
     return claims
 
 
+@cache
+def _queued(limit: int) -> PreparedSelect[Any]:
+    return PreparedSelect(lambda _: _candidates(_QUEUED, limit, "due", "id"))
+
+
+@cache
+def _silent(limit: int) -> PreparedSelect[Any]:
+    return PreparedSelect(lambda _: _candidates(_lapsed(), limit, "lease_until"))
+
+
+def _candidates(free: Q, limit: int, *order: str) -> QuerySet[Generation, Any]:
+    rows = Generation.objects.filter(free, claims__lt=MAX_CLAIMS).order_by(*order)
+    return rows.values_list("pk", "conversation_id", "attempt")[:limit]
+
+
+@cache
+def _claim_queued(lease_s: float) -> PreparedUpdate:
+    return _claim_update(_QUEUED, lease_s)
+
+
+@cache
+def _claim_silent(lease_s: float) -> PreparedUpdate:
+    return _claim_update(_lapsed(), lease_s)
+
+
+def _claim_update(free: Q, lease_s: float) -> PreparedUpdate:
+    return PreparedUpdate(
+        lambda at: Generation.objects.filter(free, pk=at.id, attempt=at.attempt),
+        lambda at: {
+            "state": State.RUNNING,
+            "attempt": at.next,
+            "claims": F("claims") + 1,
+            "lease_owner": at.owner,
+            "lease_until": Now() + timedelta(seconds=lease_s),
+        },
+        id=UUID,
+        attempt=int,
+        next=int,
+        owner=str,
+    )
+
+
+_claimed = PreparedSelect(
+    lambda at: Generation.objects.select_related("conversation__user").filter(pk=at.id), id=UUID
+)
+
+
 def load_claimed(claims: list[Claim]) -> dict[UUID, Generation]:
     """Return the rows of claimed generations, with conversation and person."""
-    rows = Generation.objects.select_related("conversation__user")
-    return rows.in_bulk([claim.generation_id for claim in claims])
+    rows = [row for claim in claims for row in _claimed.objects(id=claim.generation_id)]
+    return {row.pk: row for row in rows}
 
 
 def list_waiting() -> list[StreamKey]:
@@ -221,7 +261,8 @@ def finish_generation(
     worker's; then nothing is stored.
     """
     ending = _ending(outcome)
-    if Generation.objects.filter(_held(claim)).update(**ending):
+    place = {"id": claim.generation_id, "attempt": claim.attempt, "owner": claim.owner}
+    if _end_held(**place, **{name: ending[name] for name in _ENDING}):
         generation.attempt = claim.attempt
         return _settle(generation, outcome, ending, answer)
     # Nobody else ends a generation in this attempt.
@@ -255,6 +296,53 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+_ENDING: dict[str, Kind] = {
+    "state": str,
+    "last_seq": int,
+    "model": str,
+    "provider": str,
+    "route_reason": str,
+    "input_tokens": int,
+    "cached_tokens": int,
+    "output_tokens": int,
+    "cost_micros": int,
+    "first_token_ms": int,
+    "stop_reason": str,
+    "error_code": str,
+    "error_message": str,
+}
+_end_held = PreparedUpdate(
+    lambda at: Generation.objects.filter(
+        pk=at.id, attempt=at.attempt, lease_owner=at.owner, state=State.RUNNING
+    ),
+    lambda at: {
+        **{name: getattr(at, name) for name in _ENDING},
+        "lease_owner": "",
+        "lease_until": None,
+        "finished": Now(),
+    },
+    id=UUID,
+    attempt=int,
+    owner=str,
+    **_ENDING,
+)
+_write_answer = PreparedUpdate(
+    lambda at: Message.objects.filter(conversation_id=at.conversation, seq=at.seq),
+    lambda at: {
+        "content_sealed": at.content_sealed,
+        "status": at.status,
+        "token_count": at.token_count,
+        "model": at.model,
+    },
+    conversation=UUID,
+    seq=int,
+    content_sealed=bytes,
+    status=str,
+    token_count=int,
+    model=str,
+)
+
+
 def _settle(
     generation: Generation, outcome: Outcome, ending: dict[str, Any], answer: Message | None
 ) -> Event:
@@ -273,8 +361,7 @@ def _settle(
         "token_count": outcome.tokens,
         "model": outcome.model,
     }
-    answers = Message.objects.filter(conversation=conversation, seq=generation.answer_seq)
-    answers.update(**said)
+    _write_answer(conversation=conversation.pk, seq=generation.answer_seq, **said)
     settle_tokens(
         generation.user_id,
         month=generation.budget_month,

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import InvalidCursor, NotFound
+from chatbot.core.prepared import PreparedSelect, Slots
 from conversations.models import Conversation, Generation, Message
 from conversations.models.generation import ACTIVE_STATES
 from conversations.sealing import open_cipher, report_unreadable
@@ -28,6 +29,7 @@ from conversations.views import (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LIST_LIMIT = 100
 # A search opens titles one by one; a page looks at this many before it hands out a cursor.
@@ -52,12 +54,17 @@ class MessageNotFound(NotFound):
     sentence = "There is no such message."
 
 
+_owned = PreparedSelect(
+    lambda at: Conversation.objects.filter(pk=at.id, user_id=at.user), id=UUID, user=UUID
+)
+
+
 def find_conversation(user_id: UUID, conversation_id: UUID) -> Conversation:
     """Raises ConversationNotFound, also for somebody else's."""
-    found = Conversation.objects.filter(pk=conversation_id, user_id=user_id).first()
-    if found is None:
+    found = _owned.objects(id=conversation_id, user=user_id)
+    if not found:
         raise ConversationNotFound
-    return found
+    return found[0]
 
 
 def find_generation(user_id: UUID, generation_id: UUID) -> Generation:
@@ -133,25 +140,54 @@ def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
 
     Reads ranges of the composite key, so that a page of a long history costs a page.
     """
-    rows = Message.objects.filter(conversation_id=conversation_id)
-    return _walk(rows, leaf, lambda message: (message.seq, message.parent_seq))
+
+    def read(below: int, *, first: bool) -> list[Message]:
+        read_chunk = _first_messages if first else _more_messages
+        return read_chunk.objects(conversation=conversation_id, below=below)
+
+    return _walk(read, leaf, lambda message: (message.seq, message.parent_seq))
 
 
 def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
     """Yield the token counts of a branch's messages, from its leaf back to its root."""
-    rows = Message.objects.filter(conversation_id=conversation_id)
-    sizes = rows.values_list("seq", "parent_seq", "token_count")
-    for _, _, tokens in _walk(sizes, leaf, lambda row: (row[0], row[1])):
+
+    def read(below: int, *, first: bool) -> list[tuple[Any, ...]]:
+        read_chunk = _first_sizes if first else _more_sizes
+        return read_chunk.tuples(conversation=conversation_id, below=below)
+
+    for _, _, tokens in _walk(read, leaf, lambda row: (row[0], row[1])):
         yield tokens
 
 
+def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
+    return lambda at: Message.objects.filter(
+        conversation_id=at.conversation, seq__lte=at.below
+    ).order_by("-seq")[:size]
+
+
+def _size_chunk(size: int) -> Callable[[Slots], QuerySet[Message, Any]]:
+    return lambda at: _chunk(size)(at).values_list("seq", "parent_seq", "token_count")
+
+
+_first_messages, _more_messages = (
+    PreparedSelect(_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
+)
+_first_sizes, _more_sizes = (
+    PreparedSelect(_size_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
+)
+
+
+class _ReadChunk(Protocol[T_co]):
+    def __call__(self, below: int, *, first: bool) -> Sequence[T_co]:
+        """Return messages from a seq downwards."""
+
+
 def _walk(
-    rows: QuerySet[Message, T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
+    read: _ReadChunk[T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
 ) -> Iterator[T]:
-    wanted, below, size = leaf, leaf, BRANCH_CHUNKS[0]
-    rows = rows.order_by("-seq")
+    wanted, below, is_first = leaf, leaf, True
     while wanted is not None and below is not None:
-        chunk = list(rows.filter(seq__lte=below)[:size])
+        chunk = read(below, first=is_first)
         if not chunk:
             return
         for row in chunk:
@@ -159,7 +195,7 @@ def _walk(
             if seq == wanted:
                 yield row
                 wanted = parent
-        below, size = place(chunk[-1])[0] - 1, BRANCH_CHUNKS[1]
+        below, is_first = place(chunk[-1])[0] - 1, False
 
 
 def _leaf_before(conversation: Conversation, before: int | None) -> int | None:

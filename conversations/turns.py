@@ -11,13 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 from django.db import IntegrityError, transaction
-from django.db.models import Value
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
@@ -26,7 +23,7 @@ from chatbot.accounts.models import Plan, User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
-from chatbot.core.fields import SealedField
+from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
 from conversations.context import count_turn
 from conversations.dispatch import announce_stop, announce_work
@@ -191,10 +188,17 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
     return StartedTurn(key, earlier.answer_id, is_new=False)
 
 
+_active_of = PreparedSelect(
+    lambda at: Generation.objects.filter(user_id=at.user, state__in=ACTIVE_STATES).values_list(
+        "pk", "conversation_id", "answer_id"
+    ),
+    user=UUID,
+)
+
+
 def _count_active(conversation: Conversation) -> int:
     """Return how many answers this person waits for. Raises GenerationActive for one of here."""
-    active = Generation.objects.filter(user=conversation.user, state__in=ACTIVE_STATES)
-    others = list(active.values_list("pk", "conversation_id", "answer_id"))
+    others = _active_of.tuples(user=conversation.user_id)
     for identity, conversation_id, answer_id in others:
         if conversation_id == conversation.pk:
             raise GenerationActive(detail=dict(refer_to(identity, answer_id)))
@@ -216,15 +220,14 @@ def _commit(
 ) -> StartedTurn:
     now = timezone.now()
     question = draft.question
-    first = take_places(conversation, 2 if question else 1, now=now, **draft.changes)
     answer = Message(
         conversation=conversation,
-        seq=first + 1 if question else first,
+        seq=take_places(conversation, draft, now=now),
         parent_seq=draft.parent_seq,
         role=Role.ASSISTANT,
         status=Status.PENDING,
     )
-    Message.objects.bulk_create([question, answer] if question else [answer])
+    insert(*([question, answer] if question else [answer]))
     cipher = open_cipher(conversation)
     sizes = walk_sizes(conversation.pk, question.parent_seq if question else draft.parent_seq)
     if question:
@@ -232,7 +235,7 @@ def _commit(
     system = system_text(conversation, cipher)
     tokens = count_prompt(sizes, system, spec) + spec.answer_tokens
     month = reserve_tokens(ask.user, tokens, now=now)
-    generation = Generation.objects.create(
+    generation = Generation(
         conversation=conversation,
         user=ask.user,
         answer_seq=answer.seq,
@@ -244,6 +247,7 @@ def _commit(
         reserved_tokens=tokens,
         due=due_at(ask.user, own_active=own_active, now=now),
     )
+    insert(generation)
     announce_work()
     key = StreamKey(conversation.pk, generation.pk, cipher)
     return StartedTurn(key, answer.id, is_new=True)
@@ -264,12 +268,10 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
         content_sealed=seal_message(cipher, conversation.pk, seq, request.content),
         token_count=count_turn(request.content),
     )
-    changes: dict[str, Any] = {}
+    title: bytes | None = None
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
-        # Unless somebody has named it meanwhile.
-        changes["title_sealed"] = Coalesce("title_sealed", Value(title), output_field=SealedField())
-    return Draft(seq, question, changes)
+    return Draft(seq, question, title)
 
 
 def _title_from(content: str) -> str:

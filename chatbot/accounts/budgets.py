@@ -14,6 +14,30 @@ from django.db.models import F
 
 from chatbot.accounts.models import BudgetPeriod, User
 from chatbot.core.errors import BudgetExhausted
+from chatbot.core.prepared import PreparedUpdate
+
+# The row is kept at the plan's present limit.
+_reserve = PreparedUpdate(
+    lambda at: BudgetPeriod.objects.filter(
+        user_id=at.user, month=at.month, reserved__lte=at.most - F("spent")
+    ),
+    lambda at: {"limit": at.limit, "reserved": F("reserved") + at.tokens},
+    user=UUID,
+    month=date,
+    most=int,
+    limit=int,
+    tokens=int,
+)
+_settle = PreparedUpdate(
+    lambda at: BudgetPeriod.objects.filter(
+        user_id=at.user, month=at.month, reserved__gte=at.reserved
+    ),
+    lambda at: {"reserved": F("reserved") - at.reserved, "spent": F("spent") + at.spent},
+    user=UUID,
+    month=date,
+    reserved=int,
+    spent=int,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +86,14 @@ def reserve_tokens(user: User, tokens: int, *, now: datetime) -> date:
     Raises BudgetExhausted, with when the budget resets, if they are not there.
     """
     month, limit = month_of(now), monthly_limit(user)
-    period = BudgetPeriod.objects.filter(user_id=user.pk, month=month)
-    # The row is kept at the plan's present limit.
-    change = {"limit": limit, "reserved": F("reserved") + tokens}
-    fitting = period.filter(reserved__lte=limit - tokens - F("spent"))
-    if fitting.update(**change):
+    values = {"user": user.pk, "month": month, "limit": limit, "tokens": tokens}
+    if _reserve(**values, most=limit - tokens):
         return month
     # Not there yet, or used up.
     BudgetPeriod.objects.get_or_create(user=user, month=month, defaults={"limit": limit})
-    if fitting.update(**change):
+    if _reserve(**values, most=limit - tokens):
         return month
-    period.update(limit=limit)
+    BudgetPeriod.objects.filter(user=user, month=month).update(limit=limit)
     resets_at = next_month(month)
     raise BudgetExhausted(
         retry_after_s=(resets_at - now).total_seconds(),
@@ -85,6 +106,4 @@ def settle_tokens(user_id: UUID, *, month: date, reserved: int, spent: int) -> N
 
     Call it once, in the transaction that ends the generation: it is not idempotent by itself.
     """
-    BudgetPeriod.objects.filter(user_id=user_id, month=month, reserved__gte=reserved).update(
-        reserved=F("reserved") - reserved, spent=F("spent") + spent
-    )
+    _settle(user=user_id, month=month, reserved=reserved, spent=spent)
