@@ -17,7 +17,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close
 from redis.asyncio.client import PubSub
 
-from chatbot.core.redis import RedisAway, open_redis
+from chatbot.core.redis import RedisAway, RedisPipeline, open_redis
 from chatbot.core.stores import REDIS
 from chatbot.core.tasks import spawn
 
@@ -36,7 +36,7 @@ class Subscriptions:
 
     def __init__(self, layer: RedisPubSubLoopLayer) -> None:
         self._layer = layer
-        self._client = open_redis()
+        self._pipeline = RedisPipeline()
         self._wanted: dict[str, asyncio.Event] = {}
         self._changed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -67,7 +67,7 @@ class Subscriptions:
     async def _ring(self, channel: str, message: bytes) -> None:
         try:
             async with asyncio.timeout(RING_TIMEOUT_S):
-                await self._client.publish(channel, message)
+                await self._pipeline.ask("PUBLISH", channel, message)
         except RedisAway as exc:
             REDIS.note_failure(exc)
             self._deliver(channel, message)
@@ -81,7 +81,7 @@ class Subscriptions:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
             self._keeper = None
-        await self._client.aclose()
+        await self._pipeline.aclose()
 
     async def _keep(self) -> None:
         while True:

@@ -348,6 +348,7 @@ async def own_server(provider: ScriptedProvider, tmp_path: Path) -> AsyncIterato
         "LOCAL_MODEL_URL": provider.url,
         "LOCAL_MODEL_API_KEY": "scripted",
         "ANTHROPIC_API_KEY": "",
+        "GENERATION_LEASE_S": "3",
     }
     server = ServeProcess(environment, data_dir=tmp_path)
     await asyncio.to_thread(server.start)
