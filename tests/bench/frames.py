@@ -105,9 +105,7 @@ class SocketLine(Line):
         frames, self._buffer = split_frames(self._buffer + data)
         for opcode, payload in frames:
             if opcode in {TEXT, BINARY}:
-                self._received.pieces.append((at, payload))
-                if self._is_end(payload):
-                    self._end()
+                self._take(at, payload)
             elif opcode == PING and self._transport is not None:
                 self._transport.write(encode_frame(payload, PONG))
             elif opcode == CLOSE:

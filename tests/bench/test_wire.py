@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.bench.doors import as_timing, decode_frames, decode_sse, in_our_words, is_last_frame
-from tests.bench.frames import BINARY, TEXT, encode_frame, split_frames
+from tests.bench.frames import BINARY, PING, PONG, TEXT, SocketLine, encode_frame, split_frames
 from tests.bench.wire import Received, body_pieces, is_response_end, status_and_body
 
 CHUNKED = (
@@ -88,3 +90,34 @@ def test_text_cannot_look_like_the_end_of_an_answer() -> None:
     frame = b'{"text":"\\"type\\":\\"done\\"","type":"delta","id":"1-2"}'
     assert not is_last_frame(frame)
     assert split_frames(bytes([0x80 | TEXT, len(frame)]) + frame) == ([(TEXT, frame)], b"")
+
+
+async def test_a_frame_that_nobody_asked_for_does_not_disturb_the_next_answer() -> None:
+    notice, answer = b'{"type":"conversation.updated"}', b'{"type":"done"}'
+    shaken, noticed = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        await shaken.wait()
+        frame = bytes([0x80 | TEXT, len(notice)]) + notice
+        # The answer to the ping says that what came before it was read.
+        writer.write(frame + bytes([0x80 | PING, 0]) + frame[:5])
+        await reader.readexactly(len(encode_frame(b"", PONG)))
+        noticed.set()
+        await reader.readexactly(1)
+        writer.write(frame[5:] + bytes([0x80 | TEXT, len(answer)]) + answer)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    line = SocketLine(f"http://127.0.0.1:{port}", "/", {})
+    await line.shake_hands()
+    shaken.set()
+    await noticed.wait()
+    received = await line.exchange(encode_frame(b"?"), is_last_frame)
+    line.close()
+    server.close()
+    await server.wait_closed()
+    assert [payload for _, payload in received.pieces] == [notice, answer]

@@ -93,8 +93,13 @@ class Line(asyncio.Protocol):
         self._used_at = monotonic()
 
     def data_received(self, data: bytes) -> None:
-        self._received.pieces.append((monotonic(), data))
-        if self._is_end(data):
+        self._take(monotonic(), data)
+
+    def _take(self, at: float, piece: bytes) -> None:
+        self._received.pieces.append((at, piece))
+        # What comes unasked, as a notice on a WebSocket does, is the end of nothing.
+        is_asked = self._ended is not None and not self._ended.done()
+        if is_asked and self._is_end(piece):
             self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
