@@ -13,7 +13,7 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 	DATABASE_URL=postgres://checked@localhost/checked
 
 # What answers depend on most. The rest is reported.
-COVERED := 'llm/*' conversations/turns.py conversations/generations.py
+COVERED := 'llm/*' conversations/turns.py conversations/claims.py conversations/generations.py
 
 .DEFAULT_GOAL := run
 .PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory browser \

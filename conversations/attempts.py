@@ -7,9 +7,9 @@ from typing import Any
 
 from chatbot.core.crypto import DataCipher
 from chatbot.core.db import patient_db_call
+from conversations.claims import Claim, take_new_attempt
 from conversations.eventlog import EventLog, LogAway, LogLost, LogWriter, StreamKey
 from conversations.events import START, Event, EventType, fold_text
-from conversations.generations import Claim, take_new_attempt
 from conversations.models import Generation
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from chatbot.core.db import db_call
 from chatbot.core.isolation import isolate
 from chatbot.core.tasks import spawn
 from chatbot.core.webrequest import BoundedServer
+from conversations.claims import release_leases
 from conversations.eventlog import get_event_log
-from conversations.generations import release_leases
 from conversations.periodic import run_schedule
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint

@@ -1,26 +1,20 @@
-"""State transitions of a generation. Each is one conditional UPDATE; the row count decides.
-
-Leases are measured by the database's clock alone, so that no worker's clock matters.
-"""
+"""How a generation ends. Each ending is one conditional UPDATE; the row count decides."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from chatbot.accounts.budgets import settle_tokens
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
-from chatbot.core.prepared import Kind, PreparedSelect, PreparedUpdate
+from chatbot.core.prepared import Kind, PreparedUpdate
+from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, lapsed
 from conversations.context import count_turn
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
@@ -32,39 +26,8 @@ from conversations.terminals import Ended, terminal_event
 from conversations.views import view_message
 from llm.types import Usage
 
-# A generation that took this many workers with it is not given to another.
-MAX_CLAIMS = 8
-CLAIM_SPARE = 16
-WAITING_TOLD = 200
-DURATION_SAMPLE = 20
-# What an answer is guessed to take before there were any.
-FIRST_GUESS_MS = 10_000
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
 UNHELD_SEQ = 2
-
-
-def lease() -> timedelta:
-    """Return how long a worker may be silent before its generations go to others."""
-    return timedelta(seconds=settings.GENERATION_LEASE_S)
-
-
-def heartbeat_s() -> float:
-    """Return the pause between renewals: two may be lost."""
-    return float(settings.GENERATION_LEASE_S) / 3
-
-
-class LeaseLost(Exception):
-    """Another worker holds the generation, or it has ended; nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to write one attempt of one generation, as long as its lease is renewed."""
-
-    generation_id: UUID
-    conversation_id: UUID
-    attempt: int
-    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,161 +55,6 @@ _MESSAGE_STATUS = {
     State.HALTED: Status.HALTED,
     State.FAILED: Status.FAILED,
 }
-
-
-def _held(claim: Claim) -> Q:
-    return Q(
-        pk=claim.generation_id,
-        attempt=claim.attempt,
-        lease_owner=claim.owner,
-        state=State.RUNNING,
-    )
-
-
-_QUEUED = Q(state=State.QUEUED)
-
-
-def _lapsed() -> Q:
-    return Q(state=State.RUNNING, lease_until__lt=Now())
-
-
-def claim_waiting(owner: str, limit: int) -> list[Claim]:
-    """Take up to `limit` of the generations in the queue, in the order in which they are due.
-
-    Fewer than `limit` means that there are no more. The attempt grows with each claim, which
-    fences every earlier holder.
-    """
-    claim = _claim_queued(settings.GENERATION_LEASE_S)
-    return _claim(_queued(limit + CLAIM_SPARE), claim, owner, limit)
-
-
-def claim_lapsed(owner: str, limit: int) -> list[Claim]:
-    """Take up to `limit` of the generations whose worker has fallen silent."""
-    claim = _claim_silent(settings.GENERATION_LEASE_S)
-    return _claim(_silent(limit + CLAIM_SPARE), claim, owner, limit)
-
-
-def _claim(
-    candidates: PreparedSelect[Any], claim: PreparedUpdate, owner: str, limit: int
-) -> list[Claim]:
-    claims: list[Claim] = []
-    # A few more than wanted: other workers may be quicker with some.
-    for identity, conversation_id, attempt in candidates.tuples():
-        if len(claims) == limit:
-            break
-        if claim(id=identity, attempt=attempt, next=attempt + 1, owner=owner):
-            claims.append(Claim(identity, conversation_id, attempt + 1, owner))
-    return claims
-
-
-@cache
-def _queued(limit: int) -> PreparedSelect[Any]:
-    return PreparedSelect(lambda _: _candidates(_QUEUED, limit, "due", "id"))
-
-
-@cache
-def _silent(limit: int) -> PreparedSelect[Any]:
-    return PreparedSelect(lambda _: _candidates(_lapsed(), limit, "lease_until"))
-
-
-def _candidates(free: Q, limit: int, *order: str) -> QuerySet[Generation, Any]:
-    rows = Generation.objects.filter(free, claims__lt=MAX_CLAIMS).order_by(*order)
-    return rows.values_list("pk", "conversation_id", "attempt")[:limit]
-
-
-@cache
-def _claim_queued(lease_s: float) -> PreparedUpdate:
-    return _claim_update(_QUEUED, lease_s)
-
-
-@cache
-def _claim_silent(lease_s: float) -> PreparedUpdate:
-    return _claim_update(_lapsed(), lease_s)
-
-
-def _claim_update(free: Q, lease_s: float) -> PreparedUpdate:
-    return PreparedUpdate(
-        lambda at: Generation.objects.filter(free, pk=at.id, attempt=at.attempt),
-        lambda at: {
-            "state": State.RUNNING,
-            "attempt": at.next,
-            "claims": F("claims") + 1,
-            "lease_owner": at.owner,
-            "lease_until": Now() + timedelta(seconds=lease_s),
-        },
-        id=UUID,
-        attempt=int,
-        next=int,
-        owner=str,
-    )
-
-
-_claimed = PreparedSelect(
-    lambda at: Generation.objects.select_related("conversation__user").filter(pk=at.id), id=UUID
-)
-
-
-def load_claimed(claims: list[Claim]) -> dict[UUID, Generation]:
-    """Return the rows of claimed generations, with conversation and person."""
-    rows = [row for claim in claims for row in _claimed.objects(id=claim.generation_id)]
-    return {row.pk: row for row in rows}
-
-
-def list_waiting() -> list[StreamKey]:
-    """Return who waits in line, in its order, as far as places are told."""
-    waiting = Generation.objects.filter(_QUEUED, attempt=0).order_by("due", "id")
-    return [
-        StreamKey(generation.conversation_id, generation.pk, try_cipher(generation.conversation))
-        for generation in waiting.select_related("conversation")[:WAITING_TOLD]
-    ]
-
-
-def typical_duration_ms() -> int:
-    """Return how long recent answers took, from accepted to ended, in milliseconds."""
-    recent = Generation.objects.filter(state=State.COMPLETED).order_by("-finished")
-    spans = [
-        finished - created
-        for created, finished in recent.values_list("created", "finished")[:DURATION_SAMPLE]
-        if finished is not None
-    ]
-    if not spans:
-        return FIRST_GUESS_MS
-    return sorted(spans)[len(spans) // 2] // timedelta(milliseconds=1)
-
-
-def renew_leases(owner: str, generation_ids: Collection[UUID]) -> dict[UUID, bool]:
-    """Extend a worker's leases of these, in one statement.
-
-    Returns those that it still holds, and whether the user has asked each to stop.
-    """
-    held = Generation.objects.filter(pk__in=generation_ids, state=State.RUNNING, lease_owner=owner)
-    held.update(lease_until=Now() + lease())
-    return dict(held.values_list("pk", "stop_requested"))
-
-
-def take_new_attempt(claim: Claim) -> Claim:
-    """Fence this worker's own earlier writes, after the log was lost. Raises LeaseLost."""
-    taken = Generation.objects.filter(_held(claim)).update(
-        attempt=F("attempt") + 1, lease_until=Now() + lease()
-    )
-    if not taken:
-        raise LeaseLost
-    return Claim(claim.generation_id, claim.conversation_id, claim.attempt + 1, claim.owner)
-
-
-def hand_over(claim: Claim) -> bool:
-    """Put an unfinished generation back in the queue, for another worker to go on with."""
-    returned = Generation.objects.filter(_held(claim)).update(
-        state=State.QUEUED, claims=F("claims") - 1, lease_owner="", lease_until=None
-    )
-    return returned == 1
-
-
-def release_leases(owner: str) -> int:
-    """Requeue what an earlier life of this worker held; its name must be its own alone."""
-    return Generation.objects.filter(state=State.RUNNING, lease_owner=owner).update(
-        state=State.QUEUED, lease_owner="", lease_until=None
-    )
 
 
 @transaction.atomic
@@ -411,7 +219,7 @@ def request_stop(generation: Generation) -> Ended | None:
 
 
 def _abandoned() -> Q:
-    return Q(claims__gte=MAX_CLAIMS) & (_QUEUED | _lapsed())
+    return Q(claims__gte=MAX_CLAIMS) & (QUEUED | lapsed())
 
 
 def list_abandoned() -> list[Generation]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from chatbot.core.db import db_call
+from conversations.claims import list_waiting, typical_duration_ms
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost, StreamKey
 from conversations.events import Cursor, Event, EventType
-from conversations.generations import list_waiting, typical_duration_ms
 from conversations.workers import count_slots
 
 

@@ -14,15 +14,11 @@ from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
+from conversations.claims import Claim, LeaseLost
 from conversations.context import continue_prompt, count_turn
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
-from conversations.generations import (
-    Claim,
-    LeaseLost,
-    Outcome,
-    finish_generation,
-)
+from conversations.generations import Outcome, finish_generation
 from conversations.models import Generation, Message, State
 from conversations.prompts import load_task
 from conversations.queries import try_cipher

@@ -12,20 +12,19 @@ from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
 from conversations.attempts import read_text
-from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
-from conversations.eventlog import EventLog, Fenced, StreamKey
-from conversations.generations import (
+from conversations.claims import (
     Claim,
     LeaseLost,
     claim_lapsed,
     claim_waiting,
-    fail_abandoned,
     hand_over,
     heartbeat_s,
-    list_abandoned,
     load_claimed,
     renew_leases,
 )
+from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
+from conversations.eventlog import EventLog, Fenced, StreamKey
+from conversations.generations import fail_abandoned, list_abandoned
 from conversations.models import Generation
 from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard

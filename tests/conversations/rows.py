@@ -6,8 +6,9 @@ from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.models import User
+from conversations.claims import Claim
 from conversations.events import Event
-from conversations.generations import Claim, Outcome, finish_generation
+from conversations.generations import Outcome, finish_generation
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.sealing import open_cipher, seal_message
 from tests.factories import make_conversation

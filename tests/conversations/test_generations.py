@@ -12,22 +12,19 @@ from django.utils import timezone
 
 from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.models import User
-from conversations.generations import (
+from conversations.claims import (
     MAX_CLAIMS,
     Claim,
     LeaseLost,
-    Outcome,
     claim_lapsed,
     claim_waiting,
-    fail_abandoned,
     hand_over,
-    list_abandoned,
     list_waiting,
     release_leases,
     renew_leases,
-    request_stop,
     take_new_attempt,
 )
+from conversations.generations import Outcome, fail_abandoned, list_abandoned, request_stop
 from conversations.models import Conversation, Generation, Message, State, Status
 from llm.types import Usage
 from tests.conversations.rows import finish_claim, queue_generation

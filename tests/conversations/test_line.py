@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from chatbot.accounts.models import Plan, User
-from conversations.generations import claim_waiting, list_waiting
+from conversations.claims import claim_waiting, list_waiting
 from conversations.turns import BEHIND_OWN, PRO_AHEAD, due_at
 from tests.conversations.rows import queue_generation
 from tests.factories import make_person

@@ -8,9 +8,9 @@ import pytest
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
+from conversations.claims import FIRST_GUESS_MS, claim_waiting
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event, EventType
-from conversations.generations import FIRST_GUESS_MS, claim_waiting
 from conversations.models import Generation
 from conversations.queueboard import QueueBoard
 from conversations.workers import WorkerLoad, report_worker

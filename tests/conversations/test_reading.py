@@ -12,9 +12,10 @@ from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.errors import InvalidCursor
 from conversations import reading
+from conversations.claims import Claim, claim_waiting
 from conversations.eventlog import EventLog
 from conversations.events import START, Cursor, Event, EventType
-from conversations.generations import Claim, Outcome, claim_waiting
+from conversations.generations import Outcome
 from conversations.models import Conversation, State
 from conversations.queries import GenerationNotFound, try_cipher
 from conversations.reading import Reading, open_reading
