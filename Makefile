@@ -60,7 +60,8 @@ unit: .venv/dev browser
 # The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
-	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db tests/core tests/accounts tests/conversations
+	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db \
+		--numprocesses 2 --dist loadfile tests/core tests/accounts tests/conversations
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
 faults: .venv/dev
