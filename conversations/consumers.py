@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -237,7 +237,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._send_frame({"type": "ping"})
 
     async def _send_frame(self, frame: dict[str, Any]) -> None:
-        await self.send(text_data=orjson.dumps(frame).decode())
+        # A client that has just left: `disconnect` comes next, and ends what is done for it.
+        with suppress(OSError):
+            await self.send(text_data=orjson.dumps(frame).decode())
 
     async def _send_error(self, exc: ChatError, frame: dict[str, Any]) -> None:
         """Answer a frame that failed; what identifies it is sent back with the error."""

@@ -67,13 +67,19 @@ def find_conversation(user_id: UUID, conversation_id: UUID) -> Conversation:
     return found[0]
 
 
+_written_for = PreparedSelect(
+    lambda at: Generation.objects.select_related("conversation").filter(pk=at.id, user_id=at.user),
+    id=UUID,
+    user=UUID,
+)
+
+
 def find_generation(user_id: UUID, generation_id: UUID) -> Generation:
     """Raises GenerationNotFound, also for somebody else's."""
-    rows = Generation.objects.select_related("conversation")
-    found = rows.filter(pk=generation_id, user_id=user_id).first()
-    if found is None:
+    found = _written_for.objects(id=generation_id, user=user_id)
+    if not found:
         raise GenerationNotFound
-    return found
+    return found[0]
 
 
 def try_cipher(conversation: Conversation) -> DataCipher | None:
