@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 from chatbot.core.crypto import DataCipher
 from chatbot.core.db import patient_db_call
+from chatbot.core.tasks import spawn
 from conversations.claims import Claim, take_new_attempt
 from conversations.eventlog import EventLog, LogAway, LogLost, LogWriter, StreamKey
 from conversations.events import START, Event, EventType, fold_text
 from conversations.models import Generation
 
 logger = logging.getLogger(__name__)
+
+# What a statement that has been sent may take to say whether it was carried out.
+LEARN_S = 2.0
 
 
 async def read_text(log: EventLog, key: StreamKey) -> str:
@@ -121,7 +126,7 @@ class AttemptLog:
         """Fence what this worker itself wrote before, and tell the whole text again."""
         while True:
             logger.warning("Generation %s goes on in a further attempt", self.claim.generation_id)
-            self.claim = await patient_db_call(take_new_attempt, self.claim)
+            await self._take_new_attempt()
             self._writer = self._log.writer(self._key, self.claim.attempt)
             try:
                 await self._writer.write(EventType.STARTED, self._numbered_opening())
@@ -129,3 +134,14 @@ class AttemptLog:
                 return
             except LogLost:
                 continue
+
+    async def _take_new_attempt(self) -> None:
+        """Move the claim on; who is cancelled meanwhile still learns which attempt it holds."""
+        taking = spawn(patient_db_call(take_new_attempt, self.claim), name="new attempt")
+        try:
+            self.claim = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.wait([taking], timeout=LEARN_S)
+            if taking.done() and not taking.cancelled() and taking.exception() is None:
+                self.claim = taking.result()
+            raise

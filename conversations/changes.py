@@ -19,6 +19,7 @@ from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
 from conversations.queries import find_conversation, find_message, try_cipher
 from conversations.sealing import new_conversation_key, open_cipher, seal_column, seal_comment
+from conversations.terminals import forget_logs
 from conversations.views import read_system_prompt, view_conversation
 from llm.conf import get_registry
 from llm.registry import AUTO
@@ -122,8 +123,7 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
         conversation.delete()
         return [StreamKey(conversation_id, generation.pk) for generation in generations]
 
-    for key in await db_call(delete):
-        await get_event_log().delete(key)
+    await forget_logs(await db_call(delete), get_event_log())
     await notify(user.pk, "conversation.deleted", conversationId=str(conversation_id))
 
 

@@ -14,6 +14,7 @@ from threading import BoundedSemaphore
 from uuid import UUID
 
 from chatbot.core.redis import RedisAway, RedisLine, blocking_redis
+from chatbot.core.stores import REDIS
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +68,12 @@ def _submit(ring: Callable[[], None]) -> None:
 
 def _ring(ring: Callable[[], None]) -> None:
     try:
-        ring()
+        # With the server away, what waits here is let go at once: the workers look by themselves.
+        if REDIS.may_try():
+            ring()
+            REDIS.note_answer()
     except RedisAway as exc:
+        REDIS.note_failure(exc)
         logger.warning("A wake-up was lost: %s", type(exc).__name__)
     finally:
         _waiting.release()

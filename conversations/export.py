@@ -18,6 +18,7 @@ from conversations.eventlog import StreamKey, get_event_log
 from conversations.models import Conversation, Generation, Message
 from conversations.queries import try_cipher
 from conversations.sealing import report_unreadable
+from conversations.terminals import forget_logs
 from conversations.views import read_system_prompt, view_conversation, view_message
 
 
@@ -88,5 +89,4 @@ async def erase_person(user: User) -> None:
         user.delete()
         return [StreamKey(one.conversation_id, one.pk) for one in generations]
 
-    for key in await db_call(erase):
-        await get_event_log().delete(key)
+    await forget_logs(await db_call(erase), get_event_log())

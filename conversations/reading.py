@@ -107,8 +107,8 @@ class Reading:
         """Return an ended answer from the database, None while it is being written.
 
         Its text takes the place before its end, where this connection may stand already: what
-        is not newer than `shown` is left out. With the database away, an answer that streams goes on streaming. Of one that was deleted
-        meanwhile there is nothing to return.
+        is not newer than `shown` is left out. With the database away, an answer that streams
+        goes on streaming. Of one that was deleted meanwhile there is nothing to return.
         """
 
         def read() -> list[Event] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,8 @@ from conversations.eventlog import EventLog, Fenced, LogAway, LogLost, StreamKey
 from conversations.events import Cursor, Event, EventType, hash_text
 from conversations.models import Generation, State
 from conversations.queries import read_answer
+
+logger = logging.getLogger(__name__)
 
 HALT_NOTICE = "This answer was withdrawn."
 
@@ -61,6 +65,18 @@ class Ended:
 
     key: StreamKey
     events: list[Event]
+
+
+async def forget_logs(keys: Iterable[StreamKey], log: EventLog) -> None:
+    """Forget the logs of what was deleted.
+
+    What a log that is away keeps cannot be read any more, and goes after its time.
+    """
+    try:
+        for key in keys:
+            await log.delete(key)
+    except LogAway:
+        logger.warning("The logs of what was deleted are left to expire")
 
 
 async def log_ended(ended: Ended, log: EventLog) -> None:

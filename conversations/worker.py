@@ -55,6 +55,9 @@ class GenerationWorker:
         self._has_room = asyncio.Event()
         self._stopped: deque[UUID] = deque(maxlen=STOPS_KEPT)
         self._is_draining = False
+        self._has_stopped_looking = asyncio.Event()
+        self._has_stopped_looking.set()
+        self._is_drained = asyncio.Event()
         self._poll_at = 0.0
         self._reap_at = 0.0
         self._board = QueueBoard(log)
@@ -73,10 +76,16 @@ class GenerationWorker:
             spawn(hear_other_processes(bell, self._has_room), name="doorbell"),
         ]
         try:
-            while not self._is_draining:
-                self._wake.clear()
-                await self._look_for_work()
-                await self._sleep_until_woken()
+            self._has_stopped_looking.clear()
+            try:
+                while not self._is_draining:
+                    self._wake.clear()
+                    await self._look_for_work()
+                    await self._sleep_until_woken()
+            finally:
+                self._has_stopped_looking.set()
+            # What still runs keeps its lease, and hears when it is to stop.
+            await self._is_drained.wait()
         finally:
             remove_bell(bell)
             for task in companions:
@@ -88,6 +97,14 @@ class GenerationWorker:
         self._is_draining = True
         self._has_room.clear()
         self._wake.set()
+        # What is being claimed at this moment is among the runs by then.
+        await self._has_stopped_looking.wait()
+        try:
+            await self._end_runs(grace_s)
+        finally:
+            self._is_drained.set()
+
+    async def _end_runs(self, grace_s: float) -> None:
         await self._try_report()
         if self._runs:
             _, late = await asyncio.wait(set(self._runs), timeout=grace_s)

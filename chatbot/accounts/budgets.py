@@ -93,7 +93,6 @@ def reserve_tokens(user: User, tokens: int, *, now: datetime) -> date:
     BudgetPeriod.objects.get_or_create(user=user, month=month, defaults={"limit": limit})
     if _reserve(**values, most=limit - tokens):
         return month
-    BudgetPeriod.objects.filter(user=user, month=month).update(limit=limit)
     resets_at = next_month(month)
     raise BudgetExhausted(
         retry_after_s=(resets_at - now).total_seconds(),

@@ -45,7 +45,7 @@ class Subscriptions:
         """Want a channel; returns once it is heard, or a moment later."""
         is_heard = self._wanted.setdefault(channel, asyncio.Event())
         self._changed.set()
-        if self._keeper is None:
+        if self._keeper is None or self._keeper.done():
             self._keeper = spawn(self._keep(), name="channel layer")
         if is_heard.is_set() or REDIS.is_noted:
             return

@@ -67,9 +67,15 @@ async def db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
     A caller that is cancelled, or waited too long (OperationalError), stops waiting; a unit of
     work that has begun runs to its end.
     """
+    has_begun = False
+
+    def unit() -> T:
+        nonlocal has_begun
+        has_begun = True
+        return _with_own_connection(partial(work, *args, **kwargs))
+
     context = contextvars.copy_context()
-    call = partial(context.run, _with_own_connection, partial(work, *args, **kwargs))
-    running = asyncio.get_running_loop().run_in_executor(_threads(), call)
+    running = asyncio.get_running_loop().run_in_executor(_threads(), context.run, unit)
     patience = asyncio.timeout(settings.DATABASE_TIMEOUT_S)
     try:
         async with patience:
@@ -77,7 +83,9 @@ async def db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
     except TimeoutError as exc:
         if not patience.expired():
             raise
-        DATABASE.note_failure(exc)
+        if has_begun:
+            # Otherwise it is this process that is too busy, and not the database that is away.
+            DATABASE.note_failure(exc)
         raise OperationalError("The database did not answer in time.") from exc
 
 

@@ -18,7 +18,7 @@ from django.conf import settings
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from chatbot.core.tasks import spawn
@@ -165,9 +165,14 @@ class RedisPipeline:
                 replies = await self._line.call(commands, timeout_s=REPLY_TIMEOUT_S)
             except RedisAway as exc:
                 replies = [exc] * len(batch)
-            except asyncio.CancelledError:
-                self._asked.extendleft(reversed(batch))
+            except BaseException as exc:
+                lost = redis.exceptions.ConnectionError(f"Not sent: {type(exc).__name__}.")
+                for _, answer in batch:
+                    _settle(answer, lost)
                 raise
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                # Somebody emptied the server's scripts: the greeting brings ours again.
+                await self._line.aclose()
             for (_, answer), reply in zip(batch, replies, strict=True):
                 _settle(answer, reply)
 

@@ -30,6 +30,8 @@ GATHER_S = 0.004
 RETRY_S = 0.1
 RETRY_CAP_S = 1.0
 DOORBELL_S = 60
+# In one step: a process that is killed between two would leave its doorbell behind for ever.
+RING = "redis.call('XADD',KEYS[1],'MAXLEN',1,'*','x','') redis.call('EXPIRE',KEYS[1],ARGV[1])"
 FROM_START = b"0-0"
 
 
@@ -92,8 +94,7 @@ class Hub:
 
     async def _end_read(self) -> None:
         try:
-            await self._pipeline.ask("XADD", self._doorbell, "MAXLEN", "1", "*", "x", "")
-            await self._pipeline.ask("EXPIRE", self._doorbell, DOORBELL_S)
+            await self._pipeline.ask("EVAL", RING, 1, self._doorbell, DOORBELL_S)
         except RedisAway:
             logger.debug("The doorbell was not rung; the read ends by itself")
 

@@ -68,7 +68,13 @@ class Ticker:
 
     async def _send_all(self) -> None:
         while self._dirty or self._urgent:
-            await self._send(await self._next_batch())
+            batch = await self._next_batch()
+            try:
+                await self._send(batch)
+            except BaseException:
+                # One that fails must not keep the others' text back: the next wake sends it.
+                self._dirty.update(dict.fromkeys(batch))
+                raise
 
     async def _next_batch(self) -> list[TickedWriter]:
         loop = asyncio.get_running_loop()
@@ -144,6 +150,9 @@ class TickedWriter:
     async def write(self, kind: EventType, data: dict[str, Any]) -> None:
         if self._failure is not None:
             raise self._failure
+        if self._codec is None:
+            self._last_seq += 1
+            return
         is_delta = kind is EventType.DELTA
         if is_delta and self._pending and self._pending[-1].type is EventType.DELTA:
             last = self._pending[-1]

@@ -54,10 +54,6 @@ class Window:
     def is_empty(self) -> bool:
         return not self._events
 
-    @property
-    def is_ended(self) -> bool:
-        return bool(self._events) and self._events[-1].is_terminal
-
     def extend(self, events: list[Event]) -> None:
         """Add what comes after the tail and wake the readers; the oldest beyond capacity go."""
         self._events += events

@@ -90,7 +90,11 @@ class AnthropicProvider:
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._session.post(
-                    self._address.url, data=question, headers=self._address.headers
+                    self._address.url,
+                    data=question,
+                    headers=self._address.headers,
+                    # A prompt and its key go where they were meant to, and nowhere else.
+                    allow_redirects=False,
                 )
                 if not 200 <= response.status < 300:
                     raise await _refusal(response)

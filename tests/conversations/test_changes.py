@@ -17,7 +17,8 @@ from conversations.changes import (
     give_feedback,
 )
 from conversations.dispatch import Bell, hang_bell, remove_bell
-from conversations.eventlog import EventLog
+from conversations.eventlog import EventLog, get_event_log
+from conversations.eventlog.redis import RedisEventLog
 from conversations.events import (
     ChangeConversation,
     CreateConversation,
@@ -32,6 +33,7 @@ from conversations.queries import ConversationNotFound, MessageNotFound
 from tests.conversations.logs import key_of
 from tests.conversations.rows import put_message, queue_generation
 from tests.factories import make_conversation, make_person
+from tests.stores import Valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,6 +121,20 @@ async def test_deleting_stops_what_is_written_and_forgets_what_was_logged(
     assert not await event_log.read(key)
     for model in (Conversation, Message, Generation):
         assert not await db_call(model.objects.exists)
+
+
+async def test_what_is_deleted_is_deleted_also_while_its_logs_are_away(
+    user: User, redis_log: RedisEventLog, valkey: Valkey
+) -> None:
+    generation = await db_call(queue_generation, user)
+    get_event_log.cache_clear()
+    valkey.kill9()
+    try:
+        await delete_conversation(user, generation.conversation_id)
+    finally:
+        await get_event_log().aclose()
+        get_event_log.cache_clear()
+    assert not await db_call(Conversation.objects.exists)
 
 
 async def test_feedback_is_kept_sealed_and_goes_with_its_rating(user: User) -> None:

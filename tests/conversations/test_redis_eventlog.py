@@ -286,6 +286,21 @@ async def test_without_its_key_a_log_is_silent(redis_log: RedisEventLog) -> None
     assert fold_text(await redis_log.read(key)) == "sealed"
 
 
+async def test_a_log_without_its_key_holds_up_nobody_elses(redis_log: RedisEventLog) -> None:
+    key, other = new_key(), new_key()
+    blind = redis_log.writer(StreamKey(other.conversation_id, other.generation_id), 1)
+    healthy = redis_log.writer(key, 1)
+    reader = spawn(read_events(redis_log, key), name="reader")
+    await blind.write(STARTED, {})
+    await healthy.write(STARTED, {})
+    for word in ("one ", "two ", "three"):
+        await blind.write(DELTA, {"text": "unheard"})
+        await healthy.write(DELTA, {"text": word})
+    await healthy.write_event(Event(Cursor(1, healthy.next_seq), DONE))
+    assert fold_text(await reader) == "one two three"
+    assert blind.next_seq == 5
+
+
 async def test_a_deleted_log_is_gone(redis_log: RedisEventLog) -> None:
     key = new_key()
     await write_words(redis_log, key, "gone")

@@ -60,6 +60,7 @@ class Crashed(GenerationWorker):
         self._is_draining = True
         for task in tuple(self._runs):
             task.cancel()
+        self._is_drained.set()
         self._wake.set()
 
 

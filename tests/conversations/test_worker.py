@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+from uuid import UUID
+
 import pytest
+from pytest_django import Settings
 
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
+from conversations.claims import claim_lapsed
 from conversations.eventlog import EventLog
 from conversations.events import START, Cursor, EventType
 from conversations.models import Generation, Message, State, Status
@@ -76,6 +81,34 @@ async def test_draining_lets_running_answers_finish(
     assert await state_of(reference["generationId"]) == State.COMPLETED
 
 
+async def test_a_draining_worker_keeps_its_leases_and_hears_a_stop(
+    api: ApiClient,
+    models: None,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    settings: Settings,
+) -> None:
+    settings.GENERATION_LEASE_S = 0.6
+    provider.script({"text": "held for longer than a lease", "hold_after": 1})
+    draining = GenerationWorker(owner="draining", concurrency=1, log=event_log)
+    task = spawn(draining.run(), name="draining worker")
+    reference = await api.enqueue(await api.new_conversation(), "Hi")
+    await follow_until(event_log, reference, EventType.DELTA)
+    drain = spawn(draining.drain(grace_s=60), name="drain")
+    rows = Generation.objects.filter(pk=reference["generationId"])
+    first = (await db_call(rows.get)).lease_until
+    # Two renewals later than any that could have been under way.
+    renewed = {first}
+    while len(renewed) < 4:
+        await asyncio.sleep(0.05)
+        renewed.add((await db_call(rows.get)).lease_until)
+    assert await db_call(claim_lapsed, "other", 1) == []
+    await api.call("post", f"/generations/{reference['generationId']}/stop")
+    await drain
+    await task
+    assert await state_of(reference["generationId"]) == State.STOPPED
+
+
 async def test_those_who_wait_are_told_their_place(
     api: ApiClient, user: object, models: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
@@ -88,7 +121,7 @@ async def test_those_who_wait_are_told_their_place(
         await api.enqueue(await api.new_conversation(), f"Waiting {number}") for number in range(2)
     ]
     for position, reference in enumerate(waiting, start=1):
-        reading = await open_reading(user, reference["generationId"])  # type: ignore[arg-type]
+        reading = await open_reading(user, UUID(reference["generationId"]))  # type: ignore[arg-type]
         batch = await anext(reading.batches())
         assert batch[0].type is EventType.QUEUED
         assert batch[0].cursor == Cursor(0, 1)
