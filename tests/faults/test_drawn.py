@@ -13,7 +13,7 @@ from tests.faults.report import as_table
 from tests.faults.rounds import ROUND_SCHEDULES, Arena, Tally, describe
 from tests.faults.trouble import ACTS
 
-SHORT_RUN_S = 75.0
+SHORT_RUN_S = 45.0
 
 
 def test_a_seed_alone_brings_a_round_back() -> None:

@@ -54,10 +54,23 @@ async def raw_server(
         state.closed.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        state.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    port = server.sockets[0].getsockname()[1]
+    state.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    try:
         yield state
+    finally:
+        server.close()
+        await _close(writers)
+
+
+# From an accepted connection to the first line of its task, in turns of the event loop.
+TURNS = 5
+
+
+async def _close(writers: list[asyncio.StreamWriter]) -> None:
+    """Close all connections, those too whose client came at the very end."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
     for writer in writers:
         writer.close()
         with suppress(OSError):
