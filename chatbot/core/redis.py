@@ -109,6 +109,8 @@ class RedisLine:
 
     async def aclose(self) -> None:
         await self._drop()
+        # The socket closes in the event loop's next turn, which may be its last.
+        await asyncio.sleep(0)
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         connection = self._connection
@@ -125,7 +127,12 @@ class RedisLine:
         return replies
 
     async def _drop(self) -> None:
+        writer: asyncio.StreamWriter | None = getattr(self._connection, "_writer", None)
         await self._connection.disconnect(nowait=True)
+        if writer is not None:
+            # What is left to send has nobody to hear its reply; waiting for it would leak the
+            # socket of a server that does not read.
+            writer.transport.abort()
 
 
 class RedisPipeline:

@@ -96,8 +96,12 @@ def eventually(claim: Any, *, within_s: float) -> None:
         time.sleep(0.05)
 
 
+# What a busy machine may add to anything. Waits without a bound are far longer.
+NOISE_S = 10.0
+
+
 @contextmanager
 def takes_less_than(limit_s: float) -> Iterator[None]:
     started = time.monotonic()
     yield
-    assert time.monotonic() - started < limit_s
+    assert time.monotonic() - started < limit_s + NOISE_S
