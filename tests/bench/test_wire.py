@@ -109,7 +109,10 @@ async def test_a_frame_that_nobody_asked_for_does_not_disturb_the_next_answer() 
         writer.write(frame[5:] + bytes([0x80 | TEXT, len(answer)]) + answer)
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
+    ended = asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     line = SocketLine(f"http://127.0.0.1:{port}", "/", {})
@@ -118,6 +121,7 @@ async def test_a_frame_that_nobody_asked_for_does_not_disturb_the_next_answer() 
     await noticed.wait()
     received = await line.exchange(encode_frame(b"?"), is_last_frame)
     line.close()
+    await ended.wait()
     server.close()
     await server.wait_closed()
     assert [payload for _, payload in received.pieces] == [notice, answer]
