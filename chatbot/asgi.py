@@ -19,11 +19,13 @@ from asgiref.wsgi import WsgiToAsgi
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
+from django.urls import get_resolver
 from whitenoise import WhiteNoise
 
 from chatbot.core.bodylimit import BodyLimit
 from chatbot.core.drain import StreamDrain
 from chatbot.core.handler import Handler
+from chatbot.core.heap import leave_out_what_stays
 from conversations.eventlog import get_event_log
 from conversations.routing import websocket_urlpatterns
 from llm.conf import get_registry
@@ -81,6 +83,9 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
         event = await receive()
         if event["type"] == "lifespan.startup":
             _drained.begin_at(signal.SIGTERM)
+            # Imports every view, which would otherwise fall to the first request.
+            get_resolver().url_patterns  # noqa: B018
+            leave_out_what_stays()
             await send({"type": "lifespan.startup.complete"})
         else:
             await get_event_log().aclose()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from chatbot.settings.base import *  # noqa: F403
-from chatbot.settings.base import DATABASES, STORAGES
+from chatbot.settings.base import CACHES, DATABASES, REDIS_URL, STORAGES
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="parley-test-"))
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
@@ -29,3 +30,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     # A pool would hold connections open while the test database is dropped.
     DATABASES["default"]["OPTIONS"].pop("pool")
+
+if REDIS_URL:
+    # Test processes that run beside each other share the server, never the limits they count in it.
+    _worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    REDIS_URL = f"{REDIS_URL.rsplit('/', 1)[0]}/{_worker}"
+    CACHES["default"]["LOCATION"] = REDIS_URL
+    CELERY_BROKER_URL = REDIS_URL

@@ -11,6 +11,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from chatbot.core.heap import leave_out_what_stays
 from chatbot.core.tasks import spawn
 from conversations.eventlog import get_event_log
 from conversations.worker import GenerationWorker
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         log = get_event_log()
         worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
         working = spawn(worker.run(), name="generation worker")
+        leave_out_what_stays()
         told = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
