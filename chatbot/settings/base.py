@@ -86,6 +86,14 @@ SQLITE_OPTIONS = {
     ),
 }
 
+# Values travel apart from the statement, which the server then plans once per connection: half of
+# its time for a message was parsing and planning. A pooler that does not know prepared statements
+# (PgBouncer before 1.21, in transaction mode) needs DATABASE_PREPARE=false.
+BINDING: dict[str, Any] = {
+    "server_side_binding": True,
+    "prepare_threshold": 3 if env.flag("DATABASE_PREPARE", True) else None,
+}
+
 # A connection held by a stream would be one fewer for everybody: the pool lends them. It does not
 # go on by itself where connecting failed, with longer and longer pauses: chatbot.core.postgresql
 # asks again.
@@ -111,7 +119,7 @@ def database_settings(url: str) -> dict[str, Any]:
     parsed = env.database(url)
     if parsed["ENGINE"].endswith("postgresql"):
         parsed["ENGINE"] = "chatbot.core.postgresql"
-        parsed["OPTIONS"] = {**PATIENCE, **parsed.get("OPTIONS", {}), "pool": POOL}
+        parsed["OPTIONS"] = {**BINDING, **PATIENCE, **parsed.get("OPTIONS", {}), "pool": POOL}
     return parsed
 
 
