@@ -143,8 +143,19 @@ def _claim_update(free: Q, lease_s: float) -> PreparedUpdate:
     )
 
 
+_UNUSED = (
+    *("due", "lease_owner", "lease_until", "idempotency_key", "request_digest", "finished"),
+    *(f"conversation__{name}" for name in ("title_sealed", "pinned", "archived")),
+    *(f"conversation__{name}" for name in ("next_seq", "active_leaf", "created", "updated")),
+    *(f"conversation__user__{name}" for name in ("email", "password", "last_login")),
+    *(f"conversation__user__{name}" for name in ("is_superuser", "is_staff", "date_joined")),
+)
+# Of conversation and person only what an answer needs: the driver takes its time over each column.
 _claimed = PreparedSelect(
-    lambda at: Generation.objects.select_related("conversation__user").filter(pk=at.id), id=UUID
+    lambda at: (
+        Generation.objects.select_related("conversation__user").defer(*_UNUSED).filter(pk=at.id)
+    ),
+    id=UUID,
 )
 
 

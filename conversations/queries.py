@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, IntegerField, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import InvalidCursor, NotFound
@@ -65,6 +66,34 @@ def find_conversation(user_id: UUID, conversation_id: UUID) -> Conversation:
     if not found:
         raise ConversationNotFound
     return found[0]
+
+
+def _count_active(at: Slots) -> Subquery:
+    active = Generation.objects.filter(user_id=at.user, state__in=ACTIVE_STATES)
+    # Sorted by nothing and grouped by what is the same in all rows: one number.
+    counted = active.order_by().values("user_id").annotate(number=Count("pk")).values("number")
+    return Subquery(counted, output_field=IntegerField())
+
+
+_owned_and_active = PreparedSelect(
+    lambda at: Conversation.objects.filter(pk=at.id, user_id=at.user).annotate(
+        active=Coalesce(_count_active(at), 0)
+    ),
+    id=UUID,
+    user=UUID,
+)
+
+
+def find_waiting_for(user_id: UUID, conversation_id: UUID) -> tuple[Conversation, int]:
+    """Return a conversation, and how many answers its owner waits for, here or elsewhere.
+
+    Raises ConversationNotFound, also for somebody else's.
+    """
+    found = _owned_and_active.objects(id=conversation_id, user=user_id)
+    if not found:
+        raise ConversationNotFound
+    active: int = vars(found[0])["active"]
+    return found[0], active
 
 
 _written_for = PreparedSelect(

@@ -15,13 +15,25 @@ from conversations.models import Conversation, Message
 logger = logging.getLogger(__name__)
 
 
+# Where a row that was read keeps its opened key, beside the sealed one that it belongs to.
+_KEPT = "_cipher"
+
+
 def new_conversation_key(conversation_id: UUID) -> bytes:
     return new_wrapped_key(get_keyring(), "conversation", str(conversation_id))
 
 
 def open_cipher(conversation: Conversation) -> DataCipher:
-    """Return the cipher of a conversation. Raises CannotOpen."""
-    return unwrap_key(get_keyring(), conversation.wrapped_key, "conversation", str(conversation.pk))
+    """Return the cipher of a conversation. Raises CannotOpen.
+
+    It is kept with the row: what is done with a conversation asks for it several times.
+    """
+    kept: tuple[bytes, DataCipher] | None = vars(conversation).get(_KEPT)
+    if kept is None or kept[0] is not conversation.wrapped_key:
+        wrapped = conversation.wrapped_key
+        cipher = unwrap_key(get_keyring(), wrapped, "conversation", str(conversation.pk))
+        kept = vars(conversation)[_KEPT] = (wrapped, cipher)
+    return kept[1]
 
 
 def seal_column(cipher: DataCipher, conversation_id: UUID, column: str, text: str) -> bytes:

@@ -34,7 +34,7 @@ from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable, count_prompt, system_text
-from conversations.queries import find_conversation, find_generation, walk_sizes
+from conversations.queries import find_generation, find_waiting_for, walk_sizes
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
@@ -170,10 +170,12 @@ def _find_or_commit(ask: _Ask, draft: Callable[[Conversation], Draft]) -> Starte
 
 def _look_at(ask: _Ask) -> tuple[Conversation, int]:
     """Return the conversation, and how many answers the person waits for elsewhere."""
-    conversation = find_conversation(ask.user.pk, ask.conversation_id)
+    conversation, active = find_waiting_for(ask.user.pk, ask.conversation_id)
     # Known already; reading it again would be one more query.
     conversation.user = ask.user
-    return conversation, _count_active(conversation)
+    if active:
+        _check_free(conversation)
+    return conversation, active
 
 
 def _find_earlier(ask: _Ask) -> StartedTurn | None:
@@ -196,13 +198,11 @@ _active_of = PreparedSelect(
 )
 
 
-def _count_active(conversation: Conversation) -> int:
-    """Return how many answers this person waits for. Raises GenerationActive for one of here."""
-    others = _active_of.tuples(user=conversation.user_id)
-    for identity, conversation_id, answer_id in others:
+def _check_free(conversation: Conversation) -> None:
+    """Raises GenerationActive while an answer is being written here."""
+    for identity, conversation_id, answer_id in _active_of.tuples(user=conversation.user_id):
         if conversation_id == conversation.pk:
             raise GenerationActive(detail=dict(refer_to(identity, answer_id)))
-    return len(others)
 
 
 def due_at(user: User, *, own_active: int, now: datetime) -> datetime:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -124,6 +125,40 @@ class PreparedUpdate(_Statement):
         return sql, parameters, None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How the rows of a statement become what the caller gets."""
+
+    convert: Callable[[Sequence[Any]], Any] | None
+    model: Any = None
+    columns: Any = None
+    names: Sequence[str] = ()
+    populators: Sequence[Any] = ()
+    annotations: Sequence[tuple[str, int]] = ()
+
+    @classmethod
+    def of(cls, compiler: Any) -> _Shape:
+        converters = compiler.get_converters([column for column, _, _ in compiler.select])
+        convert = partial(_convert, compiler, converters) if converters else None
+        info = compiler.klass_info
+        if info is None:
+            return cls(convert)
+        fields = info["select_fields"]
+        columns = slice(fields[0], fields[-1] + 1)
+        return cls(
+            convert,
+            model=info["model"],
+            columns=columns,
+            names=[column.target.attname for column, _, _ in compiler.select[columns]],
+            populators=_populators(info, compiler.select, connection.alias),
+            annotations=tuple(compiler.annotation_col_map.items()),
+        )
+
+
+def _convert(compiler: Any, converters: Any, rows: Sequence[Any]) -> Any:
+    return compiler.apply_converters(rows, converters)
+
+
 class PreparedSelect(_Statement, Generic[M]):
     """A SELECT; of whole rows it returns objects, of `values_list` tuples."""
 
@@ -132,17 +167,15 @@ class PreparedSelect(_Statement, Generic[M]):
         self._rows = rows
 
     def objects(self, **values: Any) -> list[M]:
-        rows, compiler = self._run(values)
-        info = compiler.klass_info
-        fields = info["select_fields"]
-        first, last = fields[0], fields[-1] + 1
-        names = [column.target.attname for column, _, _ in compiler.select[first:last]]
-        populators: Any = _populators(info, compiler.select, connection.alias)
+        """Return rows with what was joined to them; annotations are attributes."""
+        rows, shape = self._run(values)
         made: list[M] = []
         for row in rows:
-            one = info["model"].from_db(connection.alias, names, row[first:last])
-            for populator in populators:
+            one: M = shape.model.from_db(connection.alias, shape.names, row[shape.columns])
+            for populator in shape.populators:
                 populator.populate(row, one)
+            for name, column in shape.annotations:
+                setattr(one, name, row[column])
             made.append(one)
         return made
 
@@ -150,18 +183,17 @@ class PreparedSelect(_Statement, Generic[M]):
         rows, _ = self._run(values)
         return [tuple(row) for row in rows]
 
-    def _run(self, values: dict[str, Any]) -> tuple[Any, Any]:
-        sql, parameters, compiler = self._fill(values)
+    def _run(self, values: dict[str, Any]) -> tuple[Any, _Shape]:
+        sql, parameters, shape = self._fill(values)
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             rows = cursor.fetchall()
-        converters = compiler.get_converters([column for column, _, _ in compiler.select])
-        return (compiler.apply_converters(rows, converters) if converters else rows), compiler
+        return (shape.convert(rows) if shape.convert else rows), shape
 
     def _write(self, slots: Slots) -> tuple[str, Sequence[Any], Any]:
         compiler = self._rows(slots).query.get_compiler(connection=connection)
         sql, parameters = compiler.as_sql()
-        return sql, parameters, compiler
+        return sql, parameters, _Shape.of(compiler)
 
 
 def insert(*rows: Model) -> None:

@@ -22,7 +22,7 @@ TICK_S = 0.010
 # Beyond so many answers a tick grows with their number, up to the longest: then each brings more
 # than one token, and all of it still comes smoothly to the eye.
 ANSWERS_PER_TICK = 25
-LONGEST_TICK_S = 0.040
+LONGEST_TICK_S = 0.060
 # A command carries at most so many events, so that a long backlog does not block the server.
 EVENTS_PER_COMMAND = 256
 RETRY_S = 0.1
