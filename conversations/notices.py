@@ -51,8 +51,8 @@ def notify_on_commit(
         except TimeoutError:
             logger.warning("A notice was lost: the channel layer did not take it in time")
 
-    def ring() -> None:
-        spawn(send(), name="notice")
+    def ring() -> asyncio.Task[None]:
+        return spawn(send(), name="notice")
 
     # Robust: a loop that has ended has nobody to tell, and what is committed stays so.
     transaction.on_commit(lambda: loop.call_soon_threadsafe(ring), robust=True)
