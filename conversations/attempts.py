@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 # What a statement that has been sent may take to say whether it was carried out.
 LEARN_S = 2.0
+# How long an answer that is to go on from its text waits for a log that is away. Meanwhile its
+# readers could be shown nothing either, and without the text nobody could end it as they saw it.
+LOG_PATIENCE_S = 30.0
+RETRY_S = 0.5
 
 
 async def read_text(log: EventLog, key: StreamKey) -> str:
@@ -58,7 +62,10 @@ class AttemptLog:
         return self._writer.next_seq
 
     async def begin(self, generation: Generation, model: str, *, carries: bool) -> None:
-        """Open the claimed attempt; if it `carries`, with the text that earlier ones left."""
+        """Open the claimed attempt; if it `carries`, with the text that earlier ones left.
+
+        That text is waited for, LOG_PATIENCE_S at most, while the log is away.
+        """
         self._describe(generation, model)
         if self.claim.attempt == 1:
             await self._write(EventType.STARTED, self._numbered_opening())
@@ -66,15 +73,30 @@ class AttemptLog:
         try:
             # The attempt stands in the log before it is read: nothing is added to it after.
             await self._writer.write(EventType.STARTED, self._numbered_opening())
-            await self._writer.flush()
             if carries:
-                self._parts = [await read_text(self._log, self._key)]
+                self._parts = [await self._read_before()]
+            else:
+                await self._writer.flush()
         except LogAway:
             logger.warning("The log of generation %s is away; it begins anew", generation.pk)
         except LogLost:
             await self._renew()
             return
         await self._write(EventType.SNAPSHOT, {"text": self.text})
+
+    async def _read_before(self) -> str:
+        """Return what the earlier attempts told. Raises LogAway once patience is at its end."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + LOG_PATIENCE_S
+        while True:
+            try:
+                await self._writer.flush()
+                return await read_text(self._log, self._key)
+            except LogAway:
+                if clock() >= deadline:
+                    raise
+                logger.warning("Generation %s waits for its log", self.claim.generation_id)
+                await asyncio.sleep(RETRY_S)
 
     async def reopen(self, generation: Generation, model: str) -> None:
         """Go on in a further attempt, with a snapshot of the text as it is now."""

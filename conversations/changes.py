@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
-from chatbot.core.errors import BadRequest
+from chatbot.core.errors import BadRequest, IdempotencyMismatch
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
@@ -18,7 +18,13 @@ from conversations.models import Conversation, Generation, Message, Role
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
 from conversations.queries import find_conversation, find_message, try_cipher
-from conversations.sealing import new_conversation_key, open_cipher, seal_column, seal_comment
+from conversations.sealing import (
+    digest_request,
+    new_conversation_key,
+    open_cipher,
+    seal_column,
+    seal_comment,
+)
 from conversations.terminals import forget_logs
 from conversations.views import read_system_prompt, view_conversation
 from llm.conf import get_registry
@@ -45,19 +51,46 @@ def _view(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-async def create_conversation(user: User, request: CreateConversation) -> dict[str, Any]:
-    """Return a new, empty conversation. Raises UnknownModel."""
+async def create_conversation(
+    user: User, request: CreateConversation, *, idempotency_key: str | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Return a new, empty conversation, or the one made under this key, and whether it is new.
 
-    def create() -> dict[str, Any]:
-        conversation = Conversation(user=user, model=_check_model(request.model))
+    Raises UnknownModel, or IdempotencyMismatch.
+    """
+    digest = digest_request(user.pk, request.model_dump_json().encode())
+
+    def create() -> tuple[dict[str, Any], bool]:
+        conversation = Conversation(
+            user=user,
+            model=_check_model(request.model),
+            idempotency_key=idempotency_key,
+            request_digest=digest if idempotency_key else "",
+        )
         conversation.wrapped_key = new_conversation_key(conversation.pk)
         _seal_texts(conversation, title=request.title, system_prompt=request.system_prompt)
-        conversation.save(force_insert=True)
-        return _view(conversation)
+        try:
+            with transaction.atomic():
+                conversation.save(force_insert=True)
+        except IntegrityError:
+            earlier = _find_created(user, idempotency_key)
+            if earlier is None:
+                raise
+            if earlier.request_digest != digest:
+                raise IdempotencyMismatch from None
+            return _view(earlier), False
+        return _view(conversation), True
 
-    view = await db_call(create)
-    await notify(user.pk, "conversation.updated", conversationId=view["conversationId"])
-    return view
+    view, is_new = await db_call(create)
+    if is_new:
+        await notify(user.pk, "conversation.updated", conversationId=view["conversationId"])
+    return view, is_new
+
+
+def _find_created(user: User, key: str | None) -> Conversation | None:
+    if key is None:
+        return None
+    return Conversation.objects.filter(user=user, idempotency_key=key).first()
 
 
 def _seal_texts(conversation: Conversation, **texts: str | None) -> list[str]:

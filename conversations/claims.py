@@ -7,7 +7,7 @@ database's clock alone, so that no worker's clock matters.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -53,6 +53,8 @@ class Claim:
     conversation_id: UUID
     attempt: int
     owner: str
+    # How often workers have claimed it: a new attempt of the same claim leaves this as it is.
+    claims: int
 
 
 def _held(claim: Claim) -> Q:
@@ -93,11 +95,11 @@ def _claim(
 ) -> list[Claim]:
     claims: list[Claim] = []
     # A few more than wanted: other workers may be quicker with some.
-    for identity, conversation_id, attempt in candidates.tuples():
+    for identity, conversation_id, attempt, before in candidates.tuples():
         if len(claims) == limit:
             break
         if claim(id=identity, attempt=attempt, next=attempt + 1, owner=owner):
-            claims.append(Claim(identity, conversation_id, attempt + 1, owner))
+            claims.append(Claim(identity, conversation_id, attempt + 1, owner, before + 1))
     return claims
 
 
@@ -113,7 +115,7 @@ def _silent(limit: int) -> PreparedSelect[Any]:
 
 def _candidates(free: Q, limit: int, *order: str) -> QuerySet[Generation, Any]:
     rows = Generation.objects.filter(free, claims__lt=MAX_CLAIMS).order_by(*order)
-    return rows.values_list("pk", "conversation_id", "attempt")[:limit]
+    return rows.values_list("pk", "conversation_id", "attempt", "claims")[:limit]
 
 
 @cache
@@ -198,13 +200,19 @@ def renew_leases(owner: str, generation_ids: Collection[UUID]) -> dict[UUID, boo
 
 
 def take_new_attempt(claim: Claim) -> Claim:
-    """Fence this worker's own earlier writes, after the log was lost. Raises LeaseLost."""
+    """Fence this worker's own earlier writes, after the log was lost. Raises LeaseLost.
+
+    It may be called again when it is not known whether it was: that leads to the same attempt.
+    """
+    further = replace(claim, attempt=claim.attempt + 1)
     taken = Generation.objects.filter(_held(claim)).update(
-        attempt=F("attempt") + 1, lease_until=Now() + lease()
+        attempt=further.attempt, lease_until=Now() + lease()
     )
-    if not taken:
+    # Also the same worker's next claim would have this attempt, but not this number of claims.
+    own = Generation.objects.filter(_held(further), claims=claim.claims)
+    if not taken and not own.update(lease_until=Now() + lease()):
         raise LeaseLost
-    return Claim(claim.generation_id, claim.conversation_id, claim.attempt + 1, claim.owner)
+    return further
 
 
 def hand_over(claim: Claim) -> bool:

@@ -193,6 +193,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         asked = SocketResume.model_validate(frame)
         reading = await open_reading(self.user, asked.generation_id, parse_cursor(asked.after))
         self._follow(reading)
+        if reading.is_over:
+            # What 204 says over HTTP; without it the client would wait for more.
+            await self._send_frame({"type": "over", "generationId": str(reading.generation_id)})
 
     async def _on_stop(self, frame: dict[str, Any]) -> None:
         await stop_generation(self.user, SocketStop.model_validate(frame).generation_id)

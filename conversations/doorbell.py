@@ -25,6 +25,7 @@ MAX_TOKENS = 1000
 MAX_STOPS = 1000
 KEEP_S = 60
 BLOCK_S = 1
+EARLIEST = b"0-0"
 # Beyond the block: a server that does not answer by then is away.
 PATIENCE_S = 2.0
 RETRY_S = 0.5
@@ -101,7 +102,10 @@ async def hear_work(on_work: Callable[[], None], has_room: asyncio.Event) -> Non
 
 
 async def hear_stops(on_stop: Callable[[UUID], None]) -> None:
-    """Call `on_stop` for each stop rung from now on, also across a short absence of Redis."""
+    """Call `on_stop` for each stop rung from now on, also across a short absence of Redis.
+
+    A stop may be heard again after such an absence.
+    """
     line = RedisLine()
     last: bytes | None = None
     try:
@@ -112,6 +116,9 @@ async def hear_stops(on_stop: Callable[[UUID], None]) -> None:
                 read = ("XREAD", "BLOCK", BLOCK_S * 1000, "STREAMS", STOPS, last)
                 (reply,) = await line.call([read], timeout_s=BLOCK_S + PATIENCE_S)
             except RedisAway:
+                # Who answers next may be another server, whose clock gave earlier ids to what was
+                # rung meanwhile: everything that is still there is heard, however often.
+                last = None if last is None else EARLIEST
                 await asyncio.sleep(RETRY_S)
                 continue
             if isinstance(reply, Exception):
@@ -130,4 +137,4 @@ async def _newest(line: RedisLine) -> bytes:
     (entries,) = await line.call([ask], timeout_s=PATIENCE_S)
     if isinstance(entries, Exception):
         raise entries
-    return entries[0][0] if entries else b"0-0"
+    return entries[0][0] if entries else EARLIEST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -70,7 +71,7 @@ def finish_generation(
     """
     ending = _ending(outcome)
     place = {"id": claim.generation_id, "attempt": claim.attempt, "owner": claim.owner}
-    if _end_held(**place, **{name: ending[name] for name in _ENDING}):
+    if _end_held(**place, **{name: ending[name] for name in _SAID}):
         generation.attempt = claim.attempt
         return _settle(generation, outcome, ending, answer)
     # Nobody else ends a generation in this attempt.
@@ -83,56 +84,43 @@ def finish_generation(
     return terminal_event(stored, read_answer(stored))
 
 
-def _ending(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "state": outcome.state,
-        "last_seq": outcome.last_seq,
-        "lease_owner": "",
-        "lease_until": None,
-        "model": outcome.model,
-        "provider": outcome.provider,
-        "route_reason": outcome.route_reason,
-        "input_tokens": outcome.usage.input_tokens,
-        "cached_tokens": outcome.usage.cache_read_tokens,
-        "output_tokens": outcome.usage.output_tokens,
-        "cost_micros": outcome.cost_micros,
-        "first_token_ms": outcome.first_token_ms,
-        "stop_reason": outcome.stop_reason,
-        "error_code": outcome.error_code,
-        "error_message": outcome.error_message,
-        "finished": Now(),
-    }
-
-
-_ENDING: dict[str, Kind] = {
-    "state": str,
-    "last_seq": int,
-    "model": str,
-    "provider": str,
-    "route_reason": str,
-    "input_tokens": int,
-    "cached_tokens": int,
-    "output_tokens": int,
-    "cost_micros": int,
-    "first_token_ms": int,
-    "stop_reason": str,
-    "error_code": str,
-    "error_message": str,
+# What an ending says of a generation: the field, its type, and where an outcome has it.
+_SAID: dict[str, tuple[Kind, str]] = {
+    "state": (str, "state"),
+    "last_seq": (int, "last_seq"),
+    "model": (str, "model"),
+    "provider": (str, "provider"),
+    "route_reason": (str, "route_reason"),
+    "input_tokens": (int, "usage.input_tokens"),
+    "cached_tokens": (int, "usage.cache_read_tokens"),
+    "output_tokens": (int, "usage.output_tokens"),
+    "cost_micros": (int, "cost_micros"),
+    "first_token_ms": (int, "first_token_ms"),
+    "stop_reason": (str, "stop_reason"),
+    "error_code": (str, "error_code"),
+    "error_message": (str, "error_message"),
 }
+_READ = {name: attrgetter(path) for name, (_, path) in _SAID.items()}
+# What every ending does besides.
+_LET_GO: dict[str, Any] = {"lease_owner": "", "lease_until": None, "finished": Now()}
+
+
+def _ending(outcome: Outcome) -> dict[str, Any]:
+    return {**{name: read(outcome) for name, read in _READ.items()}, **_LET_GO}
+
+
 _end_held = PreparedUpdate(
     lambda at: Generation.objects.filter(
         pk=at.id, attempt=at.attempt, lease_owner=at.owner, state=State.RUNNING
     ),
     lambda at: {
-        **{name: getattr(at, name) for name in _ENDING},
-        "lease_owner": "",
-        "lease_until": None,
-        "finished": Now(),
+        **{name: getattr(at, name) for name in _SAID},
+        **_LET_GO,
     },
     id=UUID,
     attempt=int,
     owner=str,
-    **_ENDING,
+    **{name: kind for name, (kind, _) in _SAID.items()},
 )
 _write_answer = PreparedUpdate(
     lambda at: Message.objects.filter(conversation_id=at.conversation, seq=at.seq),

@@ -7,8 +7,9 @@ retried send is never refused or charged twice.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from uuid import UUID, uuid4
@@ -32,7 +33,7 @@ from conversations.events import RegenerateRequest, SendRequest
 from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
-from conversations.notices import notify
+from conversations.notices import notify_on_commit
 from conversations.prompts import ContentUnavailable, count_prompt, system_text
 from conversations.queries import find_generation, find_waiting_for, walk_sizes
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
@@ -74,6 +75,7 @@ class _Ask:
     idempotency_key: str
     digest: str
     is_repeatable: bool
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
 
 def _ask(
@@ -124,15 +126,7 @@ async def regenerate_answer(
 
 
 async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    turn = await db_call(_commit_once, ask, draft)
-    if turn.is_new:
-        await notify(
-            ask.user.pk,
-            "generation.started",
-            conversationId=str(turn.key.conversation_id),
-            generationId=str(turn.generation_id),
-        )
-    return turn
+    return await db_call(_commit_once, ask, draft)
 
 
 def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
@@ -249,6 +243,13 @@ def _commit(
     )
     insert(generation)
     announce_work()
+    notify_on_commit(
+        ask.loop,
+        ask.user.pk,
+        "generation.started",
+        conversationId=str(conversation.pk),
+        generationId=str(generation.pk),
+    )
     key = StreamKey(conversation.pk, generation.pk, cipher)
     return StartedTurn(key, answer.id, is_new=True)
 

@@ -20,6 +20,8 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
+from chatbot.core.patience import bounded_replies
+
 API_PREFIX = "/api/"
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -33,7 +35,9 @@ class Handler(ASGIHandler):
         self, scope: dict[str, Any], receive: Receive, send: Send
     ) -> HttpResponseBase | None:
         if not scope["path"].startswith(API_PREFIX):
-            return await super().handle(scope, receive, send)
+            # Pages ask the database on threads that nobody gives up on, so each wait is bounded.
+            with bounded_replies(settings.DATABASE_TIMEOUT_S):
+                return await super().handle(scope, receive, send)
         try:
             body = await self.read_body(receive)
         except RequestAborted:

@@ -75,9 +75,14 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
-@router.post("/conversations", response={201: ConversationDetail, **REFUSED})
+@router.post(
+    "/conversations", response={200: ConversationDetail, 201: ConversationDetail, **REFUSED}
+)
 async def create(request: HttpRequest, body: CreateConversation) -> Any:
-    return Status(201, await create_conversation(caller(request), body))
+    view, is_new = await create_conversation(
+        caller(request), body, idempotency_key=idempotency_key(request)
+    )
+    return Status(201 if is_new else 200, view)
 
 
 @router.get("/conversations", response={200: ConversationList, **REFUSED})

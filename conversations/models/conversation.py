@@ -28,7 +28,23 @@ class Conversation(models.Model):
     created = models.DateTimeField(default=timezone.now, editable=False)
     updated = models.DateTimeField(default=timezone.now, editable=False)
 
+    idempotency_key = models.CharField(max_length=200, null=True, editable=False)
+    request_digest = models.CharField(
+        max_length=64,
+        default="",
+        # Processes of the release before insert rows without it.
+        db_default="",
+        editable=False,
+        help_text="keyed hash of the request",
+    )
+
     class Meta:
+        constraints = [
+            # Those without a key are null, which is equal to nothing.
+            models.UniqueConstraint(
+                fields=["user", "idempotency_key"], name="conversation_idempotency"
+            ),
+        ]
         indexes = [
             models.Index(fields=["user", "-updated", "-id"], name="conversation_newest_first"),
         ]

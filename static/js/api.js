@@ -88,7 +88,7 @@ export function createApi({ base, csrfToken, fetch = globalThis.fetch.bind(globa
   return {
     open,
     get: (path, options) => json(path, options),
-    post: (path, body = {}) => json(path, { method: "POST", body }),
+    post: (path, body = {}, options = {}) => json(path, { ...options, method: "POST", body }),
     patch: (path, body) => json(path, { method: "PATCH", body }),
     put: (path, body) => json(path, { method: "PUT", body }),
     delete: (path) => json(path, { method: "DELETE" }),

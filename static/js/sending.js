@@ -18,10 +18,19 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
   const path = (id, rest) => `/conversations/${id}${rest}`;
 
   /** The id to send to, or null when the reader went elsewhere while a new one was made. */
-  async function ensureConversation(now) {
+  async function ensureConversation(now, key) {
     const { conversationId, model } = store.get();
     if (conversationId) return conversationId;
-    const created = await api.post("/conversations", model ? { model } : {});
+    // The message's own key: a try whose answer was lost made this conversation already.
+    const create = (once) => api.post("/conversations", model ? { model } : {}, { headers: { "idempotency-key": once } });
+    let created;
+    try {
+      created = await create(key);
+    } catch (error) {
+      if (error.code !== "idempotency_mismatch") throw error;
+      // Another model was chosen since.
+      created = await create(uuid());
+    }
     drafts.move("", created.conversationId);
     if (now !== visit()) {
       list.refresh(created.conversationId);
@@ -60,7 +69,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
       messages: [...kept, user, { ...answer, live: { answer: null, state: { kind: "connecting", text: "Connecting…" } } }],
     });
     try {
-      const id = await ensureConversation(now);
+      const id = await ensureConversation(now, key);
       if (!id) return;
       list.touch(id, text);
       try {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from conversations.worker import GenerationWorker
@@ -59,3 +62,35 @@ async def test_feedback_is_kept_and_withdrawn(api: ApiClient, worker: Generation
     assert (await api.read(conversation))["messages"][1]["feedback"] is None
     refused = await api.call("put", f"{path}/1/feedback", given)
     assert refused.json()["error"]["code"] == "not_an_answer"
+
+
+async def test_a_conversation_is_created_once_under_a_key(api: ApiClient, models: None) -> None:
+    key = {"Idempotency-Key": "first-message"}
+
+    async def create(**body: str) -> Any:
+        return await api.call("post", "/conversations", body, **key)
+
+    made = await create(title="Trains")
+    assert made.status_code == 201
+    async with asyncio.TaskGroup() as group:
+        repeats = [group.create_task(create(title="Trains")) for _ in range(4)]
+    for repeat in repeats:
+        assert (repeat.result().status_code, repeat.result().json()) == (200, made.json())
+    other = await create(title="Ships")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_mismatch")
+    assert len((await api.call("get", "/conversations")).json()["items"]) == 1
+
+
+async def test_conversations_created_at_once_under_a_key_are_one(
+    api: ApiClient, models: None
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        asked = [
+            group.create_task(api.call("post", "/conversations", {}, **{"Idempotency-Key": "k"}))
+            for _ in range(6)
+        ]
+    answers = [one.result() for one in asked]
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
+    assert len({answer.json()["conversationId"] for answer in answers}) == 1
+    bad = await api.call("post", "/conversations", {}, **{"Idempotency-Key": "two words"})
+    assert bad.status_code == 400

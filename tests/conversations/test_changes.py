@@ -46,7 +46,7 @@ async def test_texts_are_kept_sealed(user: User, models: None) -> None:
     request = CreateConversation.model_validate(
         {"title": "  A private title ", "systemPrompt": "A private prompt"}
     )
-    view = await create_conversation(user, request)
+    view, _ = await create_conversation(user, request)
     assert (view["title"], view["systemPrompt"]) == ("A private title", "A private prompt")
     row = await kept(UUID(view["conversationId"]))
     for sealed in (row.title_sealed, row.system_prompt_sealed):
@@ -67,7 +67,7 @@ async def test_what_is_not_named_stays_and_what_is_empty_is_emptied(
     request = CreateConversation.model_validate(
         {"title": "Title", "systemPrompt": "Prompt", "model": "smollm2-135m"}
     )
-    view = await create_conversation(user, request)
+    view, _ = await create_conversation(user, request)
     identity = UUID(view["conversationId"])
     assert await change_conversation(user, identity, ChangeConversation()) == view
     changed = await change_conversation(

@@ -131,6 +131,20 @@ async def test_resume_gives_exactly_the_rest(
     assert text_of(seen + rest) == "".join(f"{n} " for n in range(9))
 
 
+async def test_a_resume_at_the_end_is_told_that_there_is_nothing_more(
+    api: ApiClient, token: str, worker: GenerationWorker
+) -> None:
+    conversation = await api.new_conversation()
+    frames = await api.send(conversation, "Hi")
+    generation, end = frames[0].data["generationId"], frames[-1].id
+    async with open_socket(token) as socket:
+        await socket.send(type="resume", generationId=generation, after=end)
+        assert await socket.receive() == {"type": "over", "generationId": generation}
+    path = f"/generations/{generation}/events"
+    response = await api.call("get", path, **{"Last-Event-ID": end})
+    assert response.status_code == 204
+
+
 async def test_stop_is_heard_while_an_answer_streams(
     api: ApiClient, token: str, worker: GenerationWorker, provider: ScriptedProvider
 ) -> None:

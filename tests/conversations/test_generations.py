@@ -180,6 +180,30 @@ def test_a_new_attempt_fences_the_old(user: User) -> None:
     again = take_new_attempt(claim)
     assert again.attempt == 2
     with pytest.raises(LeaseLost):
+        finish_claim(claim, done())
+
+
+def test_a_new_attempt_whose_outcome_was_not_learnt_is_taken_again(user: User) -> None:
+    queue_generation(user)
+    claim = claimed()
+    first = take_new_attempt(claim)
+    assert take_new_attempt(claim) == first
+    assert Generation.objects.get().attempt == first.attempt == claim.attempt + 1
+    further = take_new_attempt(first)
+    with pytest.raises(LeaseLost):
+        take_new_attempt(claim)
+    finish_claim(further, done())
+    with pytest.raises(LeaseLost):
+        take_new_attempt(first)
+
+
+def test_the_same_workers_next_claim_is_not_taken_for_a_new_attempt(user: User) -> None:
+    generation = queue_generation(user)
+    claim = claimed()
+    let_lease_lapse(generation)
+    (next_claim,) = claim_lapsed(claim.owner, 1)
+    assert next_claim.attempt == claim.attempt + 1
+    with pytest.raises(LeaseLost):
         take_new_attempt(claim)
 
 

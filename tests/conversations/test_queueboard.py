@@ -82,3 +82,32 @@ async def test_an_empty_line_is_forgotten(user: User) -> None:
     later = await db_call(queue_generation, user)
     await board.post(is_full=True)
     assert await told(log, earlier) == await told(log, later) == [("0-1", 1)]
+
+
+async def test_two_full_workers_tell_each_place_once_in_order(user: User) -> None:
+    log = MemoryEventLog()
+    last = [await db_call(queue_generation, user) for _ in range(3)][-1]
+    early, late = QueueBoard(log), QueueBoard(log)
+    await early.post(is_full=True)
+    await db_call(claim_waiting, "worker", 1)
+    await early.post(is_full=True)
+    await late.post(is_full=True)
+    assert await told(log, last) == [("0-1", 3), ("0-2", 2)]
+    await db_call(claim_waiting, "worker", 1)
+    # The other one is slower with its round, or has a free slot by now.
+    await late.post(is_full=True)
+    assert await told(log, last) == [("0-1", 3), ("0-2", 2), ("0-3", 1)]
+    await early.post(is_full=True)
+    assert await told(log, last) == [("0-1", 3), ("0-2", 2), ("0-3", 1)]
+
+
+async def test_places_are_told_again_in_a_log_that_was_lost(user: User) -> None:
+    log = MemoryEventLog()
+    _, last = [await db_call(queue_generation, user) for _ in range(2)]
+    board = QueueBoard(log)
+    await board.post(is_full=True)
+    await log.delete(key_of(last))
+    await db_call(claim_waiting, "worker", 1)
+    for _ in range(2):
+        await board.post(is_full=True)
+    assert await told(log, last) == [("0-1", 1)]

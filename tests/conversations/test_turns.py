@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
+from channels.layers import get_channel_layer
 from django.db.models import F
 
 from chatbot.accounts.models import User
+from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict
+from chatbot.core.tasks import spawn
 from conversations import turns
 from conversations.branches import Draft
 from conversations.events import SendRequest
 from conversations.models import Conversation, Generation, Message
+from conversations.notices import group_of
 from tests.factories import make_conversation
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+WITHIN_S = 20.0
 
 
 class Meddler:
@@ -35,21 +44,51 @@ def ask(user: User, conversation: Conversation) -> turns._Ask:
     return turns._ask(user, conversation.pk, None, "one key", "send", "last", "Hello")
 
 
-def test_a_place_that_was_taken_meanwhile_is_looked_for_again(user: User, models: None) -> None:
-    conversation, meddler = make_conversation(user), Meddler(times=2)
-    turn = turns._commit_once(ask(user, conversation), meddler)
-    assert turn.is_new
-    assert meddler.drafts == 3
-    assert Message.objects.count() == 2
-    assert turns._commit_once(ask(user, conversation), meddler).generation_id == turn.generation_id
-    assert Generation.objects.count() == 1
-
-
-def test_a_place_that_is_always_taken_is_a_conflict_and_keeps_nothing(
+async def test_a_place_that_was_taken_meanwhile_is_looked_for_again(
     user: User, models: None
 ) -> None:
-    conversation, meddler = make_conversation(user), Meddler(times=100)
+    conversation, meddler = await db_call(make_conversation, user), Meddler(times=2)
+    turn = await turns._start(ask(user, conversation), meddler)
+    assert turn.is_new
+    assert meddler.drafts == 3
+    assert await db_call(Message.objects.count) == 2
+    again = await turns._start(ask(user, conversation), meddler)
+    assert again.generation_id == turn.generation_id
+    assert await db_call(Generation.objects.count) == 1
+
+
+async def test_a_place_that_is_always_taken_is_a_conflict_and_keeps_nothing(
+    user: User, models: None
+) -> None:
+    conversation, meddler = await db_call(make_conversation, user), Meddler(times=100)
     with pytest.raises(Conflict):
-        turns._commit_once(ask(user, conversation), meddler)
+        await turns._start(ask(user, conversation), meddler)
     assert meddler.drafts == turns.MAX_TRIES
-    assert not Message.objects.exists()
+    assert not await db_call(Message.objects.exists)
+
+
+async def test_other_devices_hear_of_a_turn_whose_sender_left_while_it_was_committed(
+    user: User, models: None
+) -> None:
+    layer = get_channel_layer()
+    assert layer is not None
+    other_device = await layer.new_channel()
+    await layer.group_add(group_of(user.pk), other_device)
+    conversation = await db_call(make_conversation, user)
+    has_begun, has_left = threading.Event(), threading.Event()
+
+    def draft(conversation: Conversation) -> Draft:
+        has_begun.set()
+        assert has_left.wait(WITHIN_S)
+        return turns._draft_question(conversation, SendRequest(content="Hello"))
+
+    sending = spawn(turns._start(ask(user, conversation), draft), name="sender")
+    assert await asyncio.to_thread(has_begun.wait, WITHIN_S)
+    sending.cancel()
+    await asyncio.wait([sending])
+    has_left.set()
+    async with asyncio.timeout(WITHIN_S):
+        heard = await layer.receive(other_device)
+    assert heard["frame"]["type"] == "generation.started"
+    generation = await db_call(Generation.objects.get)
+    assert heard["frame"]["generationId"] == str(generation.pk)

@@ -116,6 +116,14 @@ test("a socket cut twice gives way to the other transport, and nothing is read t
   assert.equal(answer.text, "One two");
 });
 
+test("a socket that says that it is over is not opened again", async () => {
+  const { WebSocket, sockets } = scriptedSockets([plays({ type: "over", generationId: "g1" })]);
+  const { end, answer } = await follow(createChoice([createSocketTransport({ url: "ws://x", WebSocket })]), { cursor: "1-4" });
+  assert.equal(end, "gone");
+  assert.equal(answer.text, "");
+  assert.equal(sockets.length, 1);
+});
+
 test("a message whose POST hangs is sent over the socket under the same key", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const { WebSocket, sockets } = scriptedSockets([

@@ -15,6 +15,7 @@ from django.db.backends.postgresql import base
 from psycopg import Connection, OperationalError
 from psycopg_pool import PoolTimeout
 
+from chatbot.core.postgresql.patience import PatientConnection
 from chatbot.core.stores import DATABASE
 
 # A restart takes a second or two: people wait for it, rather than being told to try again.
@@ -22,6 +23,13 @@ PATIENCE_S = 3.0
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        options = settings_dict["OPTIONS"]
+        if options.get("pool"):
+            pool = {**options["pool"], "connection_class": PatientConnection}
+            settings_dict = {**settings_dict, "OPTIONS": {**options, "pool": pool}}
+        super().__init__(settings_dict, *args, **kwargs)
+
     def get_new_connection(self, conn_params: Any) -> Any:
         """Return a connection that the server has not closed.
 

@@ -24,12 +24,16 @@ export function createSocketTransport({ url, WebSocket }) {
     signal.addEventListener("abort", close);
     let id = generationId;
     let refused = null;
+    let isOver = false;
 
     const take = ({ type, ...frame }) => {
       onAlive();
       if (type === "accepted") onAccepted((id = frame.generationId));
       else if (type === "error") {
         refused = refusal(frame.error ?? {});
+        close();
+      } else if (type === "over" && frame.generationId === id) {
+        isOver = true;
         close();
       } else if (frame.id && frame.generationId === id) {
         onEvent({ type, id: frame.id, data: frame });
@@ -48,7 +52,7 @@ export function createSocketTransport({ url, WebSocket }) {
     signal.removeEventListener("abort", close);
     if (refused) throw refused;
     if (CLOSED[code]) throw refusal(CLOSED[code]);
-    return "cut";
+    return isOver ? "gone" : "cut";
   }
 
   return { name: "socket", read };
