@@ -77,12 +77,12 @@ class Cluster:
         Raises redis-py's ConnectionError when no node can tell, or none has the slot.
         """
         is_recent = asyncio.get_running_loop().time() < self._looked_at + LOOK_EVERY_S
-        if self._is_doubted and not is_recent:
-            if self._look is None or self._look.done():
-                self._look = spawn(self._look_up(), name="redis cluster map")
-            # One that gives up waiting leaves the look to the others.
-            if problem := await asyncio.shield(self._look):
-                raise RedisConnectionError(problem)
+        look = self._look if self._look is not None and not self._look.done() else None
+        if look is None and self._is_doubted and not is_recent:
+            look = self._look = spawn(self._look_up(), name="redis cluster map")
+        # One that gives up waiting leaves the look to the others.
+        if look is not None and (problem := await asyncio.shield(look)):
+            raise RedisConnectionError(problem)
         try:
             node = self._nodes.get_node_from_slot(slot)
         except (KeyError, RedisClusterException) as exc:
@@ -101,7 +101,8 @@ class Cluster:
         self._is_doubted = False
         try:
             await self._nodes.initialize(additional_startup_nodes_info=self._given)
-        except RedisClusterException:
+        except (IndexError, RedisClusterException):
+            # Nobody answers, or those who do belong to no cluster.
             self._is_doubted = True
             return "No node of the cluster tells where the slots are."
         finally:

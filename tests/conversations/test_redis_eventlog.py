@@ -169,7 +169,7 @@ async def test_what_is_written_while_the_store_is_away_comes_when_it_is_back(
     redis_log: Log, store: Store
 ) -> None:
     key = new_key()
-    reader = spawn(read_events(redis_log, key), name="reader")
+    reader = spawn(read_events(redis_log, key, idle_s=0.2), name="reader")
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "before, "})
     await writer.flush()
