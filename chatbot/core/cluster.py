@@ -120,10 +120,10 @@ class ClusterPlace:
 
     def __init__(self, cluster: Cluster, slot: int) -> None:
         self._cluster = cluster
-        self.slot = slot
+        self._slot = slot
 
     async def connection(self) -> AbstractConnection:
-        return await self._cluster.connection_to(self.slot)
+        return await self._cluster.connection_to(self._slot)
 
     def doubt(self) -> None:
         self._cluster.doubt()
