@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -97,6 +98,27 @@ def database(url: str) -> dict[str, Any]:
 def email(url: str) -> dict[str, Any]:
     """Return Django's settings for a mail URL such as `smtp+tls://user:pass@host:587`."""
     return _by_url("EMAIL_URL", url, _urls.EMAIL_SCHEMES, _urls.email_url_config)
+
+
+def check_cluster(name: str, urls: list[str]) -> None:
+    """Raise ImproperlyConfigured unless these are addresses of a cluster's nodes.
+
+    A cluster has one database, and all nodes are reached in the way of the first.
+    """
+    for url in urls:
+        if not _is_node(url):
+            # Without the URL, which may have a password in it.
+            raise ImproperlyConfigured(f"{name} takes URLs such as redis://host:6379, by commas.")
+
+
+def _is_node(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    is_address = parts.scheme in {"redis", "rediss"} and bool(parts.hostname)
+    return is_address and has_port and parts.path in {"", "/", "/0"}
 
 
 def _by_url(

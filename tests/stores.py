@@ -119,9 +119,11 @@ class Valkey(Process):
     Nothing is written to disk unless an option or a call says so.
     """
 
-    def __init__(self, folder: Path, *, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, options: Mapping[str, str] | None = None, port: int | None = None
+    ) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         self.options = {"save": "", "appendonly": "no", **(options or {})}
         folder.mkdir(exist_ok=True)
         super().__init__("valkey", [], log=folder / "valkey.log", is_ready=self._answers)
@@ -161,6 +163,10 @@ class Valkey(Process):
         """Kill it and bring back what was last saved, here or earlier."""
         self.kill9()
         self.start()
+
+    def saved(self) -> bytes:
+        """Return what was last written to disk."""
+        return self.dump.read_bytes()
 
     @property
     def dump(self) -> Path:

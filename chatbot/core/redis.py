@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 import redis.asyncio
@@ -18,7 +18,14 @@ from django.conf import settings
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.retry import Retry
 
 from chatbot.core.tasks import spawn
@@ -32,6 +39,9 @@ PIPELINE_COMMANDS = 64
 
 # What a call raises when the server is away, restarts, or does not answer in time.
 RedisAway = (RedisError, OSError)
+# What a cluster's node says when it does not serve a key, or not now (MOVED is one of ASK's).
+# None of these was carried out.
+Elsewhere = (AskError, TryAgainError, ClusterDownError)
 
 AsyncRedis = redis.asyncio.Redis
 Command = Sequence[str | bytes | int]
@@ -69,16 +79,21 @@ def _blocking_client(url: str) -> redis.Redis:
     return client
 
 
-class RedisLine:
-    """One connection that one task has to itself, without a pool between.
+class Place(Protocol):
+    """What a line leads to."""
 
-    Commands go out together and their replies come back in order. Whatever goes wrong drops the
-    connection, so that no late reply is taken for another command's; the next call opens a new
-    one, and sends `greeting` first.
-    """
+    async def connection(self) -> AbstractConnection:
+        """Return a connection that is not yet made. Raises what `RedisAway` names."""
 
-    def __init__(self, *, greeting: Iterable[Command] = ()) -> None:
-        pool = ConnectionPool.from_url(
+    def doubt(self) -> None:
+        """Hear that a line to here was dropped."""
+
+
+class OneServer:
+    """The server at REDIS_URL."""
+
+    def __init__(self) -> None:
+        self._pool = ConnectionPool.from_url(
             settings.REDIS_URL,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             # `call` bounds a whole exchange at once.
@@ -86,7 +101,26 @@ class RedisLine:
             retry=AsyncRetry(NoBackoff(), 0),
             protocol=2,
         )
-        self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+
+    async def connection(self) -> AbstractConnection:
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    def doubt(self) -> None:
+        """There is no other."""
+
+
+class RedisLine:
+    """One connection that one task has to itself, without a pool between.
+
+    Commands go out together and their replies come back in order. Whatever goes wrong drops the
+    connection, so that no late reply is taken for another command's; the next call opens a new
+    one, and sends `greeting` first. Without a `place` it leads to REDIS_URL.
+    """
+
+    def __init__(self, *, greeting: Iterable[Command] = (), place: Place | None = None) -> None:
+        self._place = place or OneServer()
+        self._connection: AbstractConnection | None = None
         self._greeting = tuple(greeting)
 
     async def call(self, commands: Sequence[Command], *, timeout_s: float) -> list[Any]:
@@ -96,10 +130,12 @@ class RedisLine:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                if not self._connection.is_connected:
-                    await self._connection.connect()  # type: ignore[no-untyped-call]
-                    await self._exchange(self._greeting)
-                return await self._exchange(commands)
+                connection = self._connection
+                if connection is None or not connection.is_connected:
+                    connection = self._connection = await self._place.connection()
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                    await self._exchange(connection, self._greeting)
+                return await self._exchange(connection, commands)
         except TimeoutError as exc:
             await self._drop()
             raise redis.exceptions.TimeoutError("Redis did not answer in time.") from exc
@@ -112,23 +148,32 @@ class RedisLine:
         # The socket closes in the event loop's next turn, which may be its last.
         await asyncio.sleep(0)
 
-    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        connection = self._connection
+    async def _exchange(
+        self, connection: AbstractConnection, commands: Sequence[Command]
+    ) -> list[Any]:
         packed = b"".join(
             piece for command in commands for piece in connection.pack_command(*command)
         )
         await connection.send_packed_command(packed, check_health=False)
         replies: list[Any] = []
+        is_elsewhere = False
         for _ in commands:
             try:
                 replies.append(await connection.read_response())
             except ResponseError as exc:
                 replies.append(exc)
+                is_elsewhere = is_elsewhere or isinstance(exc, Elsewhere)
+        if is_elsewhere:
+            await self._drop()
         return replies
 
     async def _drop(self) -> None:
-        writer: asyncio.StreamWriter | None = getattr(self._connection, "_writer", None)
-        await self._connection.disconnect(nowait=True)
+        self._place.doubt()
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        writer: asyncio.StreamWriter | None = getattr(connection, "_writer", None)
+        await connection.disconnect(nowait=True)
         if writer is not None:
             # What is left to send has nobody to hear its reply; waiting for it would leak the
             # socket of a server that does not read.
@@ -141,8 +186,8 @@ class RedisPipeline:
     A crowd that comes at once costs a few round trips and no further connection.
     """
 
-    def __init__(self, *, greeting: Iterable[Command] = ()) -> None:
-        self._line = RedisLine(greeting=greeting)
+    def __init__(self, *, greeting: Iterable[Command] = (), place: Place | None = None) -> None:
+        self._line = RedisLine(greeting=greeting, place=place)
         self._asked: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._carrier: asyncio.Task[None] | None = None
 

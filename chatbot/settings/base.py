@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from chatbot import env
 
@@ -72,6 +73,13 @@ TEMPLATES = [
 
 DATABASE_URL = env.text("DATABASE_URL")
 REDIS_URL = env.text("REDIS_URL")
+EVENT_LOG_CLUSTER = env.names("EVENT_LOG_CLUSTER", [])
+# Where a log lies follows from this number: it is the same in every process.
+EVENT_LOG_CLUSTER_LANES = env.number("EVENT_LOG_CLUSTER_LANES", 3, least=1, most=256)
+if EVENT_LOG_CLUSTER:
+    env.check_cluster("EVENT_LOG_CLUSTER", EVENT_LOG_CLUSTER)
+    if not REDIS_URL:
+        raise ImproperlyConfigured("Set REDIS_URL: EVENT_LOG_CLUSTER holds the event log alone.")
 DATABASE_THREADS = env.number("DATABASE_THREADS", 8, least=1)
 # SQLite's writers wait for each other longer than this; see SQLITE_OPTIONS.
 DATABASE_TIMEOUT_S = env.seconds("DATABASE_TIMEOUT_S", 10 if DATABASE_URL else 60)

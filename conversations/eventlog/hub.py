@@ -1,11 +1,10 @@
-"""The reading side of the Redis log: one blocking read per process, for all its readers."""
+"""The reading side of the Redis log: one blocking read per process and lane, for all readers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from typing import Any
-from uuid import uuid4
 
 from redis.exceptions import ResponseError
 
@@ -13,7 +12,7 @@ from chatbot.core.redis import Command, RedisAway, RedisLine, RedisPipeline
 from chatbot.core.tasks import spawn
 from conversations.eventlog.base import StreamKey
 from conversations.eventlog.codec import EventCodec, open_entries
-from conversations.eventlog.keys import log_name
+from conversations.eventlog.keys import Lane
 from conversations.eventlog.window import Window
 from conversations.events import Cursor
 
@@ -51,22 +50,23 @@ class Feed:
 
 
 class Hub:
-    """Follows every log that somebody in this process reads."""
+    """Follows every log of a lane that somebody in this process reads."""
 
-    def __init__(self, pipeline: RedisPipeline) -> None:
+    def __init__(self, lane: Lane, pipeline: RedisPipeline) -> None:
+        self._lane = lane
         self._pipeline = pipeline
-        self._line = RedisLine()
+        self._line = RedisLine(place=lane.place)
         self._feeds: dict[str, Feed] = {}
         self._reader: asyncio.Task[None] | None = None
         # A read that blocks cannot be told of one more log, but it ends when this stream grows.
-        self._doorbell = f"readers:{uuid4().hex}"
+        self._doorbell = lane.doorbell_name()
         self._heard = FROM_START
         self._is_rung = False
         self._pause_s = 0.0
 
     def join(self, key: StreamKey, codec: EventCodec, after: Cursor) -> Feed:
         """Follow a log from a cursor on, or from where it is followed already."""
-        name = log_name(key)
+        name = self._lane.log_name(key)
         feed = self._feeds.get(name)
         if feed is None:
             feed = self._feeds[name] = Feed(name, codec, after)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from uuid import uuid4
 
+from chatbot.core.redis import Place
 from conversations.eventlog.base import StreamKey
 
 # A log that nobody ended, as when all workers are gone, is not kept forever. Each append counts
@@ -40,6 +43,25 @@ return 'ok'
 APPEND_SHA = hashlib.sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
 
 
-def log_name(key: StreamKey) -> str:
-    """Return the key of a log; the braces keep a conversation's logs on one node of a cluster."""
-    return f"log:{{{key.conversation_id}}}:{key.generation_id}"
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where logs are kept that are read and written together: a server, or a cluster's slot.
+
+    A cluster refuses a command on several keys unless one hash tag puts them all into one slot
+    (CROSSSLOT, see the cluster specification of Redis), wherever the slots may be.
+    """
+
+    place: Place | None = None
+    tag: str = ""
+    # How many lanes there are.
+    count: int = 1
+
+    def log_name(self, key: StreamKey) -> str:
+        """Return the key of a log; the braces hold what decides the slot."""
+        if self.tag:
+            return f"log:{{{self.tag}}}:{key.conversation_id}:{key.generation_id}"
+        return f"log:{{{key.conversation_id}}}:{key.generation_id}"
+
+    def doorbell_name(self) -> str:
+        """Return a key that nobody else has, for waking a reader."""
+        return f"readers:{{{self.tag}}}:{uuid4().hex}" if self.tag else f"readers:{uuid4().hex}"

@@ -13,7 +13,7 @@ from conversations.eventlog.base import Fenced, LogAway, LogLost, StreamKey
 from conversations.eventlog.codec import EventCodec, open_entries
 from conversations.eventlog.follower import Follower
 from conversations.eventlog.hub import Hub
-from conversations.eventlog.keys import ACTIVE_S, APPEND, APPEND_SHA, FENCED, LOST, log_name
+from conversations.eventlog.keys import ACTIVE_S, APPEND, APPEND_SHA, FENCED, LOST, Lane
 from conversations.eventlog.ticker import TickedWriter, Ticker
 from conversations.events import START, Cursor, Event
 
@@ -22,13 +22,20 @@ PAGE_EVENTS = 512
 
 
 class RedisEventLog:
-    def __init__(self, *, retention_s: float | None = None) -> None:
+    """All logs at one server, or those in one lane of a cluster."""
+
+    def __init__(self, *, retention_s: float | None = None, lane: Lane | None = None) -> None:
         if retention_s is None:
             retention_s = settings.EVENT_LOG_RETENTION_S
         self._retention_s = retention_s
-        self._pipeline = RedisPipeline(greeting=[("SCRIPT", "LOAD", APPEND)])
-        self._ticker = Ticker(retention_s=retention_s)
-        self._hub = Hub(self._pipeline)
+        self._lane = lane = lane or Lane()
+        self._pipeline = RedisPipeline(greeting=[("SCRIPT", "LOAD", APPEND)], place=lane.place)
+        self._ticker = Ticker(lane, retention_s=retention_s)
+        self._hub = Hub(lane, self._pipeline)
+
+    def name_of(self, key: StreamKey) -> str:
+        """Return the key in Redis that holds a log."""
+        return self._lane.log_name(key)
 
     def writer(self, key: StreamKey, attempt: int) -> TickedWriter:
         return TickedWriter(self._ticker, key, attempt)
@@ -38,7 +45,7 @@ class RedisEventLog:
         if codec is None:
             return
         ttl_ms = round(1000 * (self._retention_s if event.is_terminal else ACTIVE_S))
-        head = ("EVALSHA", APPEND_SHA, 1, log_name(key))
+        head = ("EVALSHA", APPEND_SHA, 1, self.name_of(key))
         place = (event.cursor.attempt, event.cursor.seq)
         try:
             reply = await self._pipeline.ask(*head, *place, ttl_ms, codec.seal(event))
@@ -60,7 +67,7 @@ class RedisEventLog:
 
     async def delete(self, key: StreamKey) -> None:
         try:
-            await self._pipeline.ask("UNLINK", log_name(key))
+            await self._pipeline.ask("UNLINK", self.name_of(key))
         except RedisAway as exc:
             raise LogAway from exc
 
@@ -72,7 +79,7 @@ class RedisEventLog:
     async def _page(self, key: StreamKey, codec: EventCodec, after: Cursor) -> list[Event]:
         try:
             entries = await self._pipeline.ask(
-                "XRANGE", log_name(key), f"({after}", "+", "COUNT", PAGE_EVENTS
+                "XRANGE", self.name_of(key), f"({after}", "+", "COUNT", PAGE_EVENTS
             )
         except RedisAway as exc:
             raise LogAway from exc

@@ -1,4 +1,4 @@
-"""The writing side of the Redis log: one pipeline per process and tick, for all its answers."""
+"""The writing side of the Redis log: one pipeline per process, lane and tick, for all answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatbot.core.redis import REPLY_TIMEOUT_S, Command, RedisAway, RedisLine
 from chatbot.core.tasks import spawn
 from conversations.eventlog.base import Fenced, LogAway, LogLost, StreamKey
 from conversations.eventlog.codec import EventCodec
-from conversations.eventlog.keys import ACTIVE_S, APPEND, APPEND_SHA, FENCED, OK, log_name
+from conversations.eventlog.keys import ACTIVE_S, APPEND, APPEND_SHA, FENCED, OK, Lane
 from conversations.events import Cursor, Event, EventType
 
 logger = logging.getLogger(__name__)
@@ -40,9 +40,12 @@ class Ticker:
     there, so nothing comes twice.
     """
 
-    def __init__(self, *, retention_s: float) -> None:
+    def __init__(self, lane: Lane, *, retention_s: float) -> None:
+        self.lane = lane
         self.retention_s = retention_s
-        self._line = RedisLine(greeting=[("SCRIPT", "LOAD", APPEND)])
+        # The tickers of all lanes together send as often as one would.
+        self._answers_per_tick = ANSWERS_PER_TICK / lane.count
+        self._line = RedisLine(greeting=[("SCRIPT", "LOAD", APPEND)], place=lane.place)
         self._dirty: dict[TickedWriter, None] = {}
         self._urgent: dict[TickedWriter, None] = {}
         self._has_urgent = asyncio.Event()
@@ -93,7 +96,7 @@ class Ticker:
         if loop.time() >= self._next_tick:
             batch.update(self._dirty)
             self._dirty = {}
-            share = max(1.0, len(batch) / ANSWERS_PER_TICK)
+            share = max(1.0, len(batch) / self._answers_per_tick)
             self._next_tick = loop.time() + min(LONGEST_TICK_S, TICK_S * share)
         for writer in batch:
             self._dirty.pop(writer, None)
@@ -130,7 +133,7 @@ class TickedWriter:
 
     def __init__(self, ticker: Ticker, key: StreamKey, attempt: int) -> None:
         self._ticker = ticker
-        self._name = log_name(key)
+        self._name = ticker.lane.log_name(key)
         # Without its key nothing of a conversation can be logged; the database tells its end.
         self._codec = EventCodec.of(key)
         self._attempt = attempt

@@ -15,11 +15,13 @@ from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
 from conversations.eventlog import StreamKey
+from conversations.eventlog.cluster import ClusterEventLog
 from conversations.eventlog.redis import RedisEventLog
 from conversations.models import Conversation
 from tests.factories import make_conversation
 from tests.sse import Frame, read_frames
 from tests.stores import Valkey
+from tests.valkey_cluster import ValkeyCluster
 
 
 class ApiClient:
@@ -100,6 +102,17 @@ def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]
     valkey.kill9()
 
 
+@pytest.fixture(scope="session")
+def cluster_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
+    options = {"rdbcompression": "no"}
+    cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"), options=options)
+    try:
+        cluster.create()
+        yield cluster
+    finally:
+        cluster.kill9()
+
+
 @pytest.fixture
 def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
     """A Valkey of the tests' own, empty, which the test may kill and start."""
@@ -111,13 +124,33 @@ def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
 
 
 @pytest.fixture
-def redis_client(valkey: Valkey) -> Iterator[redis.Redis]:
-    with valkey.client() as client:
+def cluster(cluster_processes: ValkeyCluster, settings: Settings) -> ValkeyCluster:
+    """A Valkey Cluster of the tests' own, empty, which the test may kill and start."""
+    if not cluster_processes.is_alive:
+        cluster_processes.start()
+    cluster_processes.flush()
+    settings.EVENT_LOG_CLUSTER = cluster_processes.urls
+    return cluster_processes
+
+
+@pytest.fixture(params=["server"])
+def store(request: pytest.FixtureRequest) -> Valkey | ValkeyCluster:
+    """What the log is kept in: `server` or `cluster`, as a test asks for it."""
+    found: Valkey | ValkeyCluster
+    found = request.getfixturevalue("cluster" if request.param == "cluster" else "valkey")
+    return found
+
+
+@pytest.fixture
+def redis_client(store: Valkey | ValkeyCluster) -> Iterator[redis.Redis | redis.RedisCluster]:
+    with store.client() as client:
         yield client
 
 
 @pytest.fixture
-async def redis_log(valkey: Valkey) -> AsyncIterator[RedisEventLog]:
-    log = RedisEventLog()
+async def redis_log(
+    store: Valkey | ValkeyCluster,
+) -> AsyncIterator[RedisEventLog | ClusterEventLog]:
+    log = ClusterEventLog() if isinstance(store, ValkeyCluster) else RedisEventLog()
     yield log
     await log.aclose()

@@ -48,9 +48,11 @@ async def follow(
         reader.close()
 
 
-async def read_events(log: EventLog, key: StreamKey, after: Cursor = START) -> list[Event]:
+async def read_events(
+    log: EventLog, key: StreamKey, after: Cursor = START, *, idle_s: float = 5
+) -> list[Event]:
     """Return everything from a cursor to the end."""
-    async with aclosing(follow(log, key, after, idle_s=5)) as batches:
+    async with aclosing(follow(log, key, after, idle_s=idle_s)) as batches:
         return [one async for batch in batches for one in batch]
 
 

@@ -1,4 +1,4 @@
-"""What every event log promises: the one in memory, and the one in Redis."""
+"""What every event log promises: the one in memory, and the one in Redis, also in a cluster."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ import pytest
 
 from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog, Fenced, LogLost, StreamKey
+from conversations.eventlog.cluster import ClusterEventLog
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.eventlog.redis import RedisEventLog
 from conversations.events import START, Cursor, Event, EventType
 from tests.conversations.logs import event, follow, new_key, read_all
 
+pytestmark = pytest.mark.parametrize(
+    ("log", "store"),
+    [("memory", "server"), ("redis", "server"), ("redis", "cluster")],
+    indirect=True,
+)
 
-@pytest.fixture(params=["memory", "redis"])
-def log(request: pytest.FixtureRequest, redis_log: RedisEventLog) -> EventLog:
+
+@pytest.fixture
+def log(request: pytest.FixtureRequest, redis_log: RedisEventLog | ClusterEventLog) -> EventLog:
     return redis_log if request.param == "redis" else MemoryEventLog()
 
 

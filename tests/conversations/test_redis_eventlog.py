@@ -1,4 +1,7 @@
-"""The log in Redis through what Redis does: flushes, restarts, absences, and many at once."""
+"""The log in Redis through what Redis does: flushes, restarts, absences, and many at once.
+
+All of it on one server, and on a cluster.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,18 @@ import redis
 
 from chatbot.core.tasks import spawn
 from conversations.eventlog import Fenced, LogAway, LogLost, StreamKey, ticker
+from conversations.eventlog.cluster import ClusterEventLog
 from conversations.eventlog.hub import WINDOW_EVENTS
-from conversations.eventlog.keys import log_name
 from conversations.eventlog.redis import PAGE_EVENTS, RedisEventLog
 from conversations.events import START, Cursor, Event, EventType, fold_text
 from tests.conversations.logs import event, follow, new_key, read_all, read_events
 from tests.stores import Valkey
+from tests.valkey_cluster import ValkeyCluster
+
+Log = RedisEventLog | ClusterEventLog
+Store = Valkey | ValkeyCluster
+
+pytestmark = pytest.mark.parametrize("store", ["server", "cluster"], indirect=True)
 
 DELTA, DONE, SNAPSHOT, STARTED = (
     EventType.DELTA,
@@ -26,7 +35,7 @@ DELTA, DONE, SNAPSHOT, STARTED = (
 )
 
 
-async def write_words(log: RedisEventLog, key: StreamKey, *words: str, attempt: int = 1) -> None:
+async def write_words(log: Log, key: StreamKey, *words: str, attempt: int = 1) -> None:
     """Write an attempt to its end, each word a delta of its own."""
     writer = log.writer(key, attempt)
     await writer.write(STARTED, {})
@@ -36,7 +45,7 @@ async def write_words(log: RedisEventLog, key: StreamKey, *words: str, attempt: 
     await writer.write_event(Event(Cursor(attempt, writer.next_seq), DONE))
 
 
-async def test_what_is_written_is_read_by_all_who_follow(redis_log: RedisEventLog) -> None:
+async def test_what_is_written_is_read_by_all_who_follow(redis_log: Log) -> None:
     key = new_key()
     readers = [spawn(read_events(redis_log, key), name="reader") for _ in range(5)]
     await write_words(redis_log, key, "one ", "two ", "three")
@@ -44,8 +53,8 @@ async def test_what_is_written_is_read_by_all_who_follow(redis_log: RedisEventLo
         assert fold_text(await reader) == "one two three"
 
 
-async def test_another_process_reads_the_same(redis_log: RedisEventLog) -> None:
-    key, elsewhere = new_key(), RedisEventLog()
+async def test_another_process_reads_the_same(redis_log: Log) -> None:
+    key, elsewhere = new_key(), type(redis_log)()
     reader = spawn(read_events(elsewhere, key), name="reader")
     await write_words(redis_log, key, "one ", "two")
     assert fold_text(await reader) == "one two"
@@ -53,7 +62,7 @@ async def test_another_process_reads_the_same(redis_log: RedisEventLog) -> None:
 
 
 async def test_a_reader_that_was_told_of_a_new_log_misses_nothing(
-    redis_log: RedisEventLog,
+    redis_log: Log,
 ) -> None:
     key = new_key()
     async with aclosing(follow(redis_log, key, START, idle_s=5, is_new=True)) as batches:
@@ -66,8 +75,8 @@ async def test_a_reader_that_was_told_of_a_new_log_misses_nothing(
     assert [str(one.cursor) for one in events] == ["1-1", "1-2", "1-3", "1-4"]
 
 
-async def test_many_logs_are_followed_over_one_connection(
-    redis_log: RedisEventLog, redis_client: redis.Redis
+async def test_many_logs_are_followed_over_one_connection_to_each_node(
+    redis_log: Log, store: Store
 ) -> None:
     keys = [new_key() for _ in range(100)]
     readers = [spawn(read_events(redis_log, key), name="reader") for key in keys]
@@ -77,10 +86,13 @@ async def test_many_logs_are_followed_over_one_connection(
     for number, reader in enumerate(readers):
         assert fold_text(await reader) == f"answer {number}"
     # The writers', the readers' and that of their questions; and this one.
-    assert redis_client.info("clients")["connected_clients"] <= 4
+    nodes = store.nodes if isinstance(store, ValkeyCluster) else [store]
+    for node in nodes:
+        with node.client() as client:
+            assert client.info("clients")["connected_clients"] <= 4
 
 
-async def test_words_that_come_within_one_tick_are_one_event(redis_log: RedisEventLog) -> None:
+async def test_words_that_come_within_one_tick_are_one_event(redis_log: Log) -> None:
     key = new_key()
     writer = redis_log.writer(key, 1)
     for word in ("a", "b", "c"):
@@ -91,7 +103,7 @@ async def test_words_that_come_within_one_tick_are_one_event(redis_log: RedisEve
 
 
 async def test_a_reader_that_falls_behind_reads_the_log_at_its_own_pace(
-    redis_log: RedisEventLog,
+    redis_log: Log,
 ) -> None:
     key, count = new_key(), WINDOW_EVENTS * 2 + 100
     async with aclosing(follow(redis_log, key, START, idle_s=5, is_new=True)) as batches:
@@ -107,7 +119,7 @@ async def test_a_reader_that_falls_behind_reads_the_log_at_its_own_pace(
 
 
 async def test_two_readers_at_different_places_each_get_their_own_rest(
-    redis_log: RedisEventLog,
+    redis_log: Log,
 ) -> None:
     key = new_key()
     for seq in range(1, 6):
@@ -119,15 +131,13 @@ async def test_two_readers_at_different_places_each_get_their_own_rest(
     assert await behind == ["1-2", "1-3", "1-4", "1-5", "1-6"]
 
 
-async def test_a_flushed_log_is_noticed_and_begun_anew(
-    redis_log: RedisEventLog, valkey: Valkey
-) -> None:
+async def test_a_flushed_log_is_noticed_and_begun_anew(redis_log: Log, store: Store) -> None:
     key = new_key()
     reader = spawn(read_events(redis_log, key), name="reader")
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "lost "})
     await writer.flush()
-    valkey.flush()
+    store.flush()
     await writer.write(DELTA, {"text": "words"})
     with pytest.raises(LogLost):
         await writer.flush()
@@ -139,18 +149,16 @@ async def test_a_flushed_log_is_noticed_and_begun_anew(
     assert fold_text(await reader) == "lost words more"
 
 
-async def test_a_tail_lost_in_a_restart_is_noticed(
-    redis_log: RedisEventLog, valkey: Valkey
-) -> None:
+async def test_a_tail_lost_in_a_restart_is_noticed(redis_log: Log, store: Store) -> None:
     key = new_key()
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "kept "})
     await writer.flush()
-    valkey.save()
+    store.save()
     await writer.write(DELTA, {"text": "lost "})
     await writer.flush()
-    valkey.kill9()
-    valkey.start()
+    store.kill9()
+    store.start()
     assert [str(one.cursor) for one in await redis_log.read(key)] == ["1-1"]
     await writer.write(DELTA, {"text": "words"})
     with pytest.raises(LogLost):
@@ -158,39 +166,39 @@ async def test_a_tail_lost_in_a_restart_is_noticed(
 
 
 async def test_what_is_written_while_the_store_is_away_comes_when_it_is_back(
-    redis_log: RedisEventLog, valkey: Valkey
+    redis_log: Log, store: Store
 ) -> None:
     key = new_key()
-    reader = spawn(read_events(redis_log, key), name="reader")
+    reader = spawn(read_events(redis_log, key, idle_s=0.2), name="reader")
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "before, "})
     await writer.flush()
-    valkey.save()
-    valkey.kill9()
+    store.save()
+    store.kill9()
     for word in ("mean", "while, "):
         await writer.write(DELTA, {"text": word})
     with pytest.raises(LogAway):
         await redis_log.read(key)
-    valkey.start()
+    store.start()
     await writer.write(DELTA, {"text": "after"})
     await writer.write_event(Event(Cursor(1, writer.next_seq), DONE))
     assert fold_text(await reader) == "before, meanwhile, after"
 
 
 async def test_flushing_to_a_store_that_is_away_gives_up_in_time(
-    redis_log: RedisEventLog, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+    redis_log: Log, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ticker, "FLUSH_S", 0.2)
     writer = redis_log.writer(new_key(), 1)
-    valkey.kill9()
+    store.kill9()
     await writer.write(DELTA, {"text": "words"})
     with pytest.raises(LogAway):
         await writer.flush()
-    valkey.start()
+    store.start()
     await writer.flush()
 
 
-async def test_a_writer_of_an_earlier_attempt_is_refused(redis_log: RedisEventLog) -> None:
+async def test_a_writer_of_an_earlier_attempt_is_refused(redis_log: Log) -> None:
     key = new_key()
     stale, fresh = redis_log.writer(key, 1), redis_log.writer(key, 2)
     await stale.write(DELTA, {"text": "stale"})
@@ -204,13 +212,14 @@ async def test_a_writer_of_an_earlier_attempt_is_refused(redis_log: RedisEventLo
 
 
 async def test_an_append_of_unknown_outcome_is_repeated_without_harm(
-    redis_log: RedisEventLog,
+    redis_log: Log,
 ) -> None:
     key = new_key()
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "once"})
     command = writer.next_command()
-    await redis_log._pipeline.ask(*command)
+    part = redis_log.lane_of(key) if isinstance(redis_log, ClusterEventLog) else redis_log
+    await part._pipeline.ask(*command)
     # The reply was lost: the writer sends the same again, and more.
     await writer.write(DELTA, {"text": " and more"})
     await writer.flush()
@@ -219,12 +228,12 @@ async def test_an_append_of_unknown_outcome_is_repeated_without_harm(
 
 
 async def test_nothing_is_read_across_a_gap(
-    redis_log: RedisEventLog, redis_client: redis.Redis
+    redis_log: Log, redis_client: redis.Redis | redis.RedisCluster
 ) -> None:
     key = new_key()
     for seq in range(1, 4):
         await redis_log.append(key, event(1, seq))
-    redis_client.xdel(log_name(key), "1-2")
+    redis_client.xdel(redis_log.name_of(key), "1-2")
     async with aclosing(follow(redis_log, key, START, idle_s=0.05)) as batches:
         assert [str(one.cursor) for one in await anext(batches)] == ["1-1"]
         assert await anext(batches) == []
@@ -237,43 +246,43 @@ async def test_nothing_is_read_across_a_gap(
 
 
 async def test_an_event_moved_from_another_log_does_not_open(
-    redis_log: RedisEventLog, redis_client: redis.Redis
+    redis_log: Log, redis_client: redis.Redis | redis.RedisCluster
 ) -> None:
     mine, other = new_key(), new_key()
     other = StreamKey(other.conversation_id, other.generation_id, mine.cipher)
     await redis_log.append(other, event(1, 1))
-    entries: Any = redis_client.xrange(log_name(other))
+    entries: Any = redis_client.xrange(redis_log.name_of(other))
     ((entry_id, fields),) = entries
-    redis_client.xadd(log_name(mine), fields, id=entry_id)
+    redis_client.xadd(redis_log.name_of(mine), fields, id=entry_id)
     assert await redis_log.read(mine) == []
 
 
 async def test_the_store_holds_no_text(
-    redis_log: RedisEventLog, valkey: Valkey, redis_client: redis.Redis
+    redis_log: Log, store: Store, redis_client: redis.Redis | redis.RedisCluster
 ) -> None:
     key = new_key()
     writer = redis_log.writer(key, 1)
     await writer.write(DELTA, {"text": "a secret that nobody else may read"})
     await writer.flush()
     redis_client.set("control", "a secret that nobody else may read")
-    valkey.save()
-    assert valkey.dump.read_bytes().count(b"a secret that nobody else may read") == 1
+    store.save()
+    assert store.saved().count(b"a secret that nobody else may read") == 1
 
 
 async def test_an_ended_log_goes_after_its_time_and_a_live_one_later(
-    redis_client: redis.Redis,
+    redis_log: Log, redis_client: redis.Redis | redis.RedisCluster
 ) -> None:
-    log, ended, live = RedisEventLog(retention_s=30), new_key(), new_key()
+    log, ended, live = type(redis_log)(retention_s=30), new_key(), new_key()
     await write_words(log, ended, "over")
     writer = log.writer(live, 1)
     await writer.write(DELTA, {"text": "still going"})
     await writer.flush()
-    assert 0 < redis_client.ttl(log_name(ended)) <= 30
-    assert redis_client.ttl(log_name(live)) > 3000
+    assert 0 < redis_client.ttl(redis_log.name_of(ended)) <= 30
+    assert redis_client.ttl(redis_log.name_of(live)) > 3000
     await log.aclose()
 
 
-async def test_without_its_key_a_log_is_silent(redis_log: RedisEventLog) -> None:
+async def test_without_its_key_a_log_is_silent(redis_log: Log) -> None:
     key = new_key()
     await write_words(redis_log, key, "sealed")
     blind = StreamKey(key.conversation_id, key.generation_id)
@@ -286,7 +295,7 @@ async def test_without_its_key_a_log_is_silent(redis_log: RedisEventLog) -> None
     assert fold_text(await redis_log.read(key)) == "sealed"
 
 
-async def test_a_log_without_its_key_holds_up_nobody_elses(redis_log: RedisEventLog) -> None:
+async def test_a_log_without_its_key_holds_up_nobody_elses(redis_log: Log) -> None:
     key, other = new_key(), new_key()
     blind = redis_log.writer(StreamKey(other.conversation_id, other.generation_id), 1)
     healthy = redis_log.writer(key, 1)
@@ -301,7 +310,7 @@ async def test_a_log_without_its_key_holds_up_nobody_elses(redis_log: RedisEvent
     assert blind.next_seq == 5
 
 
-async def test_a_deleted_log_is_gone(redis_log: RedisEventLog) -> None:
+async def test_a_deleted_log_is_gone(redis_log: Log) -> None:
     key = new_key()
     await write_words(redis_log, key, "gone")
     await redis_log.delete(key)

@@ -133,3 +133,28 @@ def test_a_bad_port_in_a_url_does_not_show_the_password() -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL") as caught:
         env.database("postgres://me:hunter2@db:99999/chat")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [["redis://one.example:6379", "rediss://:secret@two.example"], ["redis://[::1]:7000/0"]],
+)
+def test_a_cluster_is_given_by_addresses_of_its_nodes(urls: list[str]) -> None:
+    env.check_cluster("NODES", urls)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "one.example:6379",
+        "redis://",
+        "redis://:secret@one.example:many",
+        "redis://one.example:0",
+        "redis://:secret@one.example:6379/3",
+        "unix:///run/redis.sock",
+    ],
+)
+def test_what_is_no_address_of_a_node_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="NODES") as caught:
+        env.check_cluster("NODES", ["redis://one.example", url])
+    assert "secret" not in str(caught.value)

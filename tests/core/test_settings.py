@@ -65,6 +65,13 @@ def test_production_passes_djangos_deployment_checks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_cluster_for_the_event_log_alone_is_not_enough() -> None:
+    given = {**COMPLETE, "EVENT_LOG_CLUSTER": "redis://127.0.0.1:1", "REDIS_URL": ""}
+    done = run_manage("check", settings="prod", **given)
+    assert done.returncode != 0
+    assert "Set REDIS_URL" in done.stderr.strip().splitlines()[-1]
+
+
 def test_embedded_mode_starts_with_nothing_given(tmp_path: Path) -> None:
     done = run_manage("check", settings="dev", DATA_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
