@@ -53,7 +53,9 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():
+        while True:
+            if holds():
+                return
             await asyncio.sleep(0.01)
 
 
