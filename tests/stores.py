@@ -55,7 +55,7 @@ class Postgres:
     def start(self) -> None:
         options = {"listen_addresses": "127.0.0.1", "port": str(self.port), **self.settings}
         words = [f"-k {self._socket_folder}", *(f"-c {key}={options[key]}" for key in options)]
-        self._control("-w", "-l", str(self.folder / "log"), "-o", " ".join(words), "start")
+        self._control("-w", "-l", str(self.log), "-o", " ".join(words), "start")
 
     def stop(self) -> None:
         """End it in order; connections are cut."""
@@ -82,6 +82,10 @@ class Postgres:
     def resume(self) -> None:
         for process in self._family():
             process.resume()
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
 
     @property
     def is_alive(self) -> bool:

@@ -79,11 +79,12 @@ async def post_messages(request: web.Request) -> web.StreamResponse:
         record.state = "faulted"
         reset_connection(request)
         raise asyncio.CancelledError from None
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, ConnectionResetError):
+        # The latter where the client was gone before the first byte.
         record.state = "closed_early"
         totals.closed_early += 1
         stage.closed.set()
-        raise
+        raise asyncio.CancelledError from None
     finally:
         totals.open -= 1
 

@@ -2,60 +2,36 @@
 
 python -m tests.faults --schedules 10000     a long run; each round has a seed of its own
 python -m tests.faults --seed 17             the round of that seed again
+
+Ctrl-C and SIGTERM end it early, in order. The table is printed all the same, and kept in a file.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from pathlib import Path
 
-from tqdm import tqdm
+from tests.faults.long_run import LongRun
+from tests.faults.rounds import ROUND_SCHEDULES
+from tests.processes import ROOT
 
-from tests.faults.cluster import running_cluster
-from tests.faults.plan import draw_round
-from tests.faults.report import as_table
-from tests.faults.rounds import ROUND_SCHEDULES, Arena, Tally, describe
-
-# After so many bad rounds there is enough to look at.
-MAX_BAD_ROUNDS = 10
+REPORT = ROOT / "var" / "faults.md"
+# As a shell has it for a program that a signal ended.
+INTERRUPTED = 128 + signal.SIGINT
 
 
-def seeds(*, seed: int | None, first_seed: int) -> Iterator[int]:
-    if seed is not None:
-        yield seed
-        return
-    while True:
-        yield first_seed
-        first_seed += 1
-
-
-async def run(args: argparse.Namespace) -> Tally:
-    tally = Tally()
-    bad_rounds = 0
-    wanted = args.size if args.seed is not None else args.schedules
-    async with running_cluster() as cluster:
-        arena = await Arena.open(cluster, people=args.size)
-        try:
-            with tqdm(total=wanted, unit="schedule", smoothing=0) as bar:
-                for seed in seeds(seed=args.seed, first_seed=args.first_seed):
-                    before = len(tally.violations)
-                    plan = await asyncio.to_thread(draw_round, seed, size=args.size)
-                    answers = await arena.run(plan, tally)
-                    found = tally.violations[before:]
-                    bar.update(len(plan.schedules))
-                    bar.set_postfix(violations=len(tally.violations))
-                    if found:
-                        bad_rounds += 1
-                        bar.write(f"\nmake faults SEED={seed}: {plan.faults}")
-                        bar.write(describe(found, answers))
-                    if tally.schedules >= wanted or bad_rounds == MAX_BAD_ROUNDS:
-                        break
-        finally:
-            await arena.aclose()
-    return tally
+async def run(long_run: LongRun) -> None:
+    """Run until it is over. Raises CancelledError when a signal asks for an end."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    await long_run.run()
 
 
 def main() -> int:
@@ -64,11 +40,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="only the round of this seed")
     parser.add_argument("--first-seed", type=int, default=int(time.time()))
     parser.add_argument("--size", type=int, default=ROUND_SCHEDULES, help="schedules of a round")
+    parser.add_argument("--report", type=Path, default=REPORT, help="where the table is kept")
     args = parser.parse_args()
-    start = time.monotonic()
-    tally = asyncio.run(run(args))
-    sys.stdout.write(as_table(tally, wall_s=time.monotonic() - start))
-    return 1 if tally.violations else 0
+    if args.seed is not None:
+        args.schedules, args.first_seed = args.size, args.seed
+    long_run = LongRun(args.schedules, args.first_seed, args.size, args.report)
+    is_interrupted = False
+    try:
+        asyncio.run(run(long_run))
+    except asyncio.CancelledError:
+        is_interrupted = True
+    finally:
+        long_run.keep()
+        sys.stdout.write(f"\n{long_run.summary()}\nKept in {args.report}.\n")
+    if is_interrupted:
+        sys.stdout.write("Interrupted.\n")
+        return INTERRUPTED
+    return 0 if long_run.is_good else 1
 
 
 if __name__ == "__main__":

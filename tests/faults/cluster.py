@@ -7,8 +7,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ PATIENCE = {
 }
 CONCURRENCY = 200
 LINE_BYTES = 2**26
+# Ten thousand schedules write about half of it to each log, if nothing is amiss.
+LOG_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,35 @@ class Cluster:
     links: Links
     inspector: Inspector
 
+    def bound_logs(self, *, most: int = LOG_BYTES) -> None:
+        """Empty every log that is longer, and keep what it said last in a file beside it."""
+        production = self.production
+        logs = [server.log for server in (*production.servers, production.valkey)]
+        for log in [*logs, production.postgres.log]:
+            if log.exists() and log.stat().st_size > most:
+                kept = log.with_name(f"{log.name}.before")
+                with log.open("rb") as source:
+                    source.seek(-most, os.SEEK_END)
+                    kept.write_bytes(source.read())
+                # In place: whoever writes to it has it open, and appends.
+                os.truncate(log, 0)
+
     @property
     def urls(self) -> list[str]:
         """Where people reach the web processes."""
         return [f"http://127.0.0.1:{proxy.port}" for proxy in self.links.readers]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Yield a new folder, in FAULTS_FOLDER and kept where that is set."""
+    kept = os.environ.get("FAULTS_FOLDER")
+    if kept:
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        yield Path(tempfile.mkdtemp(prefix="deployment-", dir=kept))
+    else:
+        with tempfile.TemporaryDirectory(prefix="parley-faults-") as folder:
+            yield Path(folder)
 
 
 @asynccontextmanager
@@ -139,12 +166,10 @@ async def running_cluster(
 ) -> AsyncIterator[Cluster]:
     """Yield a cluster that serves; its processes write to files in a folder that goes with it."""
     async with AsyncExitStack() as stack:
-        # Kept where somebody wants to read the logs of a run.
-        kept = os.environ.get("FAULTS_FOLDER")
-        folder = kept or stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-faults-"))
+        folder = stack.enter_context(_folder())
         provider = stack.enter_context(ScriptedProvider())
         production = Production(
-            Path(folder),
+            folder,
             provider.url,
             webs=webs,
             workers=workers,

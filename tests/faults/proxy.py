@@ -29,6 +29,8 @@ class _End(asyncio.Protocol):
         self.peer: _End | None = None
         self.transport: asyncio.Transport | None = None
         self._not_before = 0.0
+        self._has_ended = False
+        self._is_told_the_end = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -43,6 +45,8 @@ class _End(asyncio.Protocol):
         self._later(peer.write, data)
 
     def eof_received(self) -> bool:
+        self._has_ended = True
+        self._close_if_over()
         if self.peer is not None and self.proxy.mode is not Mode.SWALLOWING:
             self._later(self.peer.write_eof)
         return True
@@ -80,12 +84,21 @@ class _End(asyncio.Protocol):
             self.transport.resume_reading()
 
     def write(self, data: bytes) -> None:
-        if self.transport is not None and not self.transport.is_closing():
+        if self._is_told_the_end:
+            self.proxy.swallowed += len(data)
+        elif self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
 
     def write_eof(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write_eof()
+            self._is_told_the_end = True
+            self._close_if_over()
+
+    def _close_if_over(self) -> None:
+        """Let go of a connection that has nothing more to say either way: asyncio would keep it."""
+        if self._has_ended and self._is_told_the_end:
+            self.close()
 
     def close(self) -> None:
         if self.transport is not None:

@@ -19,6 +19,10 @@ def as_table(tally: Tally, *, wall_s: float) -> str:
         ("events seen", f"{tally.events:,}"),
         ("replies tried again", f"{tally.retries:,}"),
         *((f"fault: {kind}", f"{count:,}") for kind, count in sorted(tally.faults.items())),
+        *(
+            (f"descriptors of a {kind} after a round, at most", f"{count:,}")
+            for kind, count in sorted(tally.descriptors.items())
+        ),
         ("**violations**", f"**{len(tally.violations):,}**"),
         *(
             (f"violation: {promise}", f"{count:,}")

@@ -12,6 +12,7 @@ import aiohttp
 from tests.faults.checker import Violation, check_answer
 from tests.faults.cluster import Account, Cluster
 from tests.faults.doors import Client
+from tests.faults.holdings import Holdings, Moment, find_excess, settle
 from tests.faults.people import Person, rival_tag
 from tests.faults.plan import Round
 from tests.faults.record import Answer, Stored, StoredGeneration
@@ -43,6 +44,8 @@ class Tally:
     attempts: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    # The most that a process of each kind held after a round.
+    descriptors: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
 
     def add_answer(self, answer: Answer, stored: Stored) -> None:
@@ -54,6 +57,11 @@ class Tally:
         for life in answer.lives:
             self.connections += len(life.connections)
             self.events += sum(len(connection.events) for connection in life.connections)
+
+    def add_moment(self, moment: Moment) -> None:
+        for name, held in {"driver": moment.driver, **moment.servers}.items():
+            kind = name.rstrip("0123456789")
+            self.descriptors[kind] = max(self.descriptors.get(kind, 0), held.descriptors)
 
     def add_plan(self, plan: Round) -> None:
         self.rounds += 1
@@ -73,6 +81,7 @@ class Arena:
     cluster: Cluster
     session: aiohttp.ClientSession
     accounts: list[Account]
+    began: Holdings
 
     @classmethod
     async def open(cls, cluster: Cluster, *, people: int) -> Arena:
@@ -81,7 +90,7 @@ class Arena:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
         accounts = await cluster.inspector.make_people("reader", people)
-        return cls(cluster, session, accounts)
+        return cls(cluster, session, accounts, Holdings.of_driver())
 
     async def aclose(self) -> None:
         await self.session.close()
@@ -141,7 +150,18 @@ class Arena:
             tally.add_answer(answer, stored)
             violations += check_answer(answer, stored)
         violations += await self._check_leftovers()
+        violations += await self._check_holdings(tally)
         return violations
+
+    async def _check_holdings(self, tally: Tally) -> list[Violation]:
+        pids = {server.name: server.pid for server in self.cluster.production.servers}
+        moment = await settle(self.began, pids)
+        tally.add_moment(moment)
+        return [
+            Violation("nothing is held when all have gone", name, sentence)
+            for name, sentences in find_excess(self.began, moment).items()
+            for sentence in sentences
+        ]
 
     async def _check_leftovers(self) -> list[Violation]:
         found = []

@@ -51,6 +51,14 @@ async def proxy() -> AsyncIterator[Proxy]:
     server.close()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+
+
 Connect = Callable[[], Awaitable[Client]]
 
 
@@ -73,6 +81,27 @@ async def test_passes_everything_on_both_ways(proxy: Proxy, connect: Connect) ->
     assert await client.say(data) == data
     client.writer.write_eof()
     assert await client.reader.read() == b"the end"
+
+
+async def test_a_connection_that_both_sides_ended_is_not_held(
+    proxy: Proxy, connect: Connect
+) -> None:
+    for _ in range(3):
+        client = await connect()
+        client.writer.write_eof()
+        assert await client.reader.read() == b"the end"
+    await until(lambda: not proxy.ends)
+
+
+async def test_what_follows_a_half_close_is_swallowed(proxy: Proxy, connect: Connect) -> None:
+    client = await connect()
+    await client.say(b"before")
+    proxy.half_close()
+    client.writer.write(b"after")
+    await until(lambda: proxy.swallowed == len(b"after"))
+    assert await client.reader.read() == b""
+    client.writer.close()
+    await until(lambda: not proxy.ends)
 
 
 async def test_a_cut_resets_connections_and_takes_new_ones(proxy: Proxy, connect: Connect) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any
 
+from chatbot.core.tasks import spawn
 from tests.faults.cluster import LEASE_S, Cluster
 from tests.faults.plan import Fault
 from tests.faults.proxy import Proxy
@@ -35,6 +37,18 @@ class Trouble:
             await ACTS[fault.kind](self._cluster, fault)
 
 
+async def _in_thread(act: Callable[[], object]) -> None:
+    """Act in a thread. Whoever is cancelled meanwhile goes when the thread has ended, not before:
+    it would start a process that nobody ends.
+    """
+    task = spawn(asyncio.to_thread(act), name="a fault")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 def _server(cluster: Cluster, fault: Fault) -> Process:
     servers = cluster.production.webs if fault.kind[:3] == "web" else cluster.production.workers
     return list[Process](servers)[fault.target % len(servers)]
@@ -44,62 +58,65 @@ async def _kill(cluster: Cluster, fault: Fault) -> None:
     server = _server(cluster, fault)
     server.kill9()
     await asyncio.sleep(fault.for_s / 2)
-    await asyncio.to_thread(server.start)
+    await _in_thread(server.start)
 
 
 async def _terminate(cluster: Cluster, fault: Fault) -> None:
     server = _server(cluster, fault)
-    await asyncio.to_thread(server.terminate)
-    await asyncio.to_thread(server.start)
+    await _in_thread(server.terminate)
+    await _in_thread(server.start)
 
 
 async def _freeze(cluster: Cluster, fault: Fault) -> None:
     server = _server(cluster, fault)
-    server.pause()
-    await asyncio.sleep(STALE_S + fault.for_s / 2)
-    server.resume()
+    with ExitStack() as stack:
+        server.pause()
+        stack.callback(server.resume)
+        await asyncio.sleep(STALE_S + fault.for_s / 2)
 
 
 async def _flush(cluster: Cluster, fault: Fault) -> None:
-    await asyncio.to_thread(cluster.production.valkey.flush)
+    await _in_thread(cluster.production.valkey.flush)
 
 
 async def _empty(cluster: Cluster, fault: Fault) -> None:
-    await asyncio.to_thread(cluster.production.valkey.restart_without_data)
+    await _in_thread(cluster.production.valkey.restart_without_data)
 
 
 async def _stale(cluster: Cluster, fault: Fault) -> None:
     """Bring Valkey back as it was a while before it died."""
-    await asyncio.to_thread(cluster.production.valkey.save)
+    await _in_thread(cluster.production.valkey.save)
     await asyncio.sleep(fault.for_s / 2)
-    await asyncio.to_thread(cluster.production.valkey.restart_with_data)
+    await _in_thread(cluster.production.valkey.restart_with_data)
 
 
 async def _saved(cluster: Cluster, fault: Fault) -> None:
-    await asyncio.to_thread(cluster.production.valkey.save)
-    await asyncio.to_thread(cluster.production.valkey.restart_with_data)
+    await _in_thread(cluster.production.valkey.save)
+    await _in_thread(cluster.production.valkey.restart_with_data)
 
 
 async def _freeze_valkey(cluster: Cluster, fault: Fault) -> None:
-    cluster.production.valkey.pause()
-    await asyncio.sleep(fault.for_s)
-    cluster.production.valkey.resume()
+    with ExitStack() as stack:
+        cluster.production.valkey.pause()
+        stack.callback(cluster.production.valkey.resume)
+        await asyncio.sleep(fault.for_s)
 
 
 async def _restart_postgres(cluster: Cluster, fault: Fault) -> None:
-    await asyncio.to_thread(cluster.production.postgres.restart)
+    await _in_thread(cluster.production.postgres.restart)
 
 
 async def _crash_postgres(cluster: Cluster, fault: Fault) -> None:
-    await asyncio.to_thread(cluster.production.postgres.kill)
+    await _in_thread(cluster.production.postgres.kill)
     await asyncio.sleep(fault.for_s / 2)
-    await asyncio.to_thread(cluster.production.postgres.start)
+    await _in_thread(cluster.production.postgres.start)
 
 
 async def _freeze_postgres(cluster: Cluster, fault: Fault) -> None:
-    cluster.production.postgres.pause()
-    await asyncio.sleep(fault.for_s / 2)
-    cluster.production.postgres.resume()
+    with ExitStack() as stack:
+        cluster.production.postgres.pause()
+        stack.callback(cluster.production.postgres.resume)
+        await asyncio.sleep(fault.for_s / 2)
 
 
 def _cut(*links: str) -> Act:
