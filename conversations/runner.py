@@ -105,7 +105,8 @@ class GenerationRun:
             return self._ended(State.FAILED, error=exc)
         if finished is None:
             return self._ended(State.STOPPED, stop_reason="stopped")
-        return self._ended(State.COMPLETED, stop_reason=finished.stop_reason, usage=finished.usage)
+        usage = finished.usage if finished.is_metered else None
+        return self._ended(State.COMPLETED, stop_reason=finished.stop_reason, usage=usage)
 
     async def _begin(self, generation: Generation) -> None:
         """Open this worker's first attempt, with what earlier ones wrote if that can be used."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 
-from llm.catalog import load_catalog
+from chatbot import env
+from llm.catalog import Catalog
+from llm.catalog_file import load_catalog
 from llm.providers.base import Timeouts
+from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
+
+# The SDKs refuse an empty key; a server without keys takes any.
+NO_KEY = "none"
 
 _supervised: LocalEndpoint | None = None
 
@@ -23,15 +30,36 @@ def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
 @cache
 def get_registry() -> Registry:
     """Return the registry that all answers of this process come from."""
+    catalog = read_catalog()
     return Registry(
-        load_catalog(),
-        anthropic_key=settings.ANTHROPIC_API_KEY or None,
-        anthropic_base_url=settings.ANTHROPIC_BASE_URL or None,
+        catalog,
+        hosted=_find_hosted(catalog),
         local=_supervised or _external_server(),
         timeouts=Timeouts(
             first_token_s=settings.FIRST_TOKEN_TIMEOUT_S, token_s=settings.TOKEN_TIMEOUT_S
         ),
     )
+
+
+def read_catalog() -> Catalog:
+    """Return the shipped catalogue and what MODELS_FILE adds to it. Raises CatalogError."""
+    return load_catalog(*([Path(settings.MODELS_FILE)] if settings.MODELS_FILE else []))
+
+
+def _find_hosted(catalog: Catalog) -> dict[str, Endpoint]:
+    """Return the endpoints that have an address and, where they need one, a key."""
+    found = {}
+    for spec in catalog.endpoints:
+        key = _setting(spec.key_setting) if spec.key_setting else NO_KEY
+        url = (_setting(spec.url_setting) if spec.url_setting else "") or spec.base_url
+        if key and url:
+            found[spec.name] = Endpoint(url, key)
+    return found
+
+
+def _setting(name: str) -> str:
+    """Return one of Django's settings, or of the environment what only MODELS_FILE names."""
+    return str(getattr(settings, name)) if hasattr(settings, name) else env.text(name)
 
 
 def _external_server() -> LocalEndpoint | None:

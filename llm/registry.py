@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatbot.core.tasks import spawn
-from llm.catalog import Catalog, ModelSpec
+from llm.catalog import LOCAL, Catalog, ModelSpec
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
 from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
 from llm.providers.local import LocalProvider
+from llm.providers.openai import OpenAiProvider
 
 AUTO = "auto"
 # A local model that died is back in a second or two, on a busy machine in ten.
 RESTART_PATIENCE_S = 20.0
-ANTHROPIC_URL = "https://api.anthropic.com"
 
 
 class LocalEndpoint(Protocol):
@@ -60,21 +61,21 @@ class _Client:
 
 
 class Registry:
-    """The catalogue as far as it is available, with one shared client per endpoint and loop."""
+    """The catalogue as far as it is available, with one shared client per endpoint and loop.
+
+    `hosted` holds, by name, the catalogue's endpoints that can be reached from here.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         *,
-        anthropic_key: str | None,
-        anthropic_base_url: str | None,
+        hosted: Mapping[str, Endpoint],
         local: LocalEndpoint | None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self._catalog = catalog
-        self._hosted: Endpoint | None = None
-        if anthropic_key:
-            self._hosted = Endpoint(anthropic_base_url or ANTHROPIC_URL, anthropic_key)
+        self._hosted = hosted
         self._local = local
         self._timeouts = timeouts or Timeouts()
         self._clients: dict[tuple[str, asyncio.AbstractEventLoop], _Client] = {}
@@ -135,7 +136,7 @@ class Registry:
         if client is not None:
             _ = spawn(client.provider.aclose(), name="close a replaced model client")
         self._forget_dead_loops()
-        provider = self._build(endpoint)
+        provider = self._build(spec.provider, endpoint)
         self._clients[key] = _Client(endpoint, provider, loop)
         return provider
 
@@ -148,7 +149,7 @@ class Registry:
         self._forget_dead_loops()
 
     def _is_available(self, spec: ModelSpec) -> bool:
-        return (self._local if spec.is_local else self._hosted) is not None
+        return self._local is not None if spec.is_local else spec.provider in self._hosted
 
     def _endpoint(self, spec: ModelSpec) -> Endpoint:
         if spec.is_local and self._local is not None:
@@ -156,18 +157,21 @@ class Registry:
                 raise ProviderUnavailable
             # The SDK refuses an empty key; a server without keys takes any.
             return Endpoint(self._local.base_url, self._local.api_key or "none", is_local=True)
-        if not spec.is_local and self._hosted is not None:
-            return self._hosted
+        if not spec.is_local and spec.provider in self._hosted:
+            return self._hosted[spec.provider]
         raise UnknownModel
 
-    def _build(self, endpoint: Endpoint) -> Provider:
+    def _build(self, name: str, endpoint: Endpoint) -> Provider:
+        server = self._catalog.find_endpoint(name)
+        if server is not None and server.protocol == "openai":
+            return OpenAiProvider(endpoint, timeouts=self._timeouts, limit_field=server.limit_field)
         thinking = {
             spec.model_id: spec.thinking
             for spec in self._catalog.models
-            if spec.thinking is not None and not endpoint.is_local
+            if spec.thinking is not None and spec.provider == name
         }
         provider = AnthropicProvider(endpoint, timeouts=self._timeouts, thinking=thinking)
-        return LocalProvider(provider) if endpoint.is_local else provider
+        return LocalProvider(provider) if name == LOCAL else provider
 
     def _forget_dead_loops(self) -> None:
         for key in [key for key, client in self._clients.items() if client.loop.is_closed()]:

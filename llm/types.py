@@ -20,7 +20,7 @@ class Turn:
 class Prompt:
     """Everything a model is asked; `max_output` is in tokens.
 
-    A last turn of role `assistant` asks a model that `continues` to go on from that text.
+    A last turn of role `assistant` asks a model whose continuation is `prefill` to go on from that text.
     """
 
     system: str
@@ -59,10 +59,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last event of every stream that ended as its model meant it to."""
+    """The last event of every stream that ended as its model meant it to.
+
+    Where the provider did not say what was used, `is_metered` is false and `usage` is nothing.
+    """
 
     stop_reason: str
     usage: Usage
+    is_metered: bool = True
 
 
 StreamEvent = TextDelta | Finished

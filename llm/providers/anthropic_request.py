@@ -7,7 +7,6 @@ Its own way to send one costs 0.5 ms of CPU or more, several times what the requ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import cast
 
 import anthropic
@@ -17,6 +16,7 @@ from anthropic.types import MessageParam, ThinkingConfigParam
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
 from llm.providers.connections import Endpoint
+from llm.providers.http import Address
 from llm.types import Prompt
 
 THINKING: Mapping[str, ThinkingConfigParam] = {
@@ -24,14 +24,6 @@ THINKING: Mapping[str, ThinkingConfigParam] = {
     "between_tools": {"type": "between_tools"},
     "adaptive": {"type": "adaptive"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where questions to an endpoint go, with the headers that all of them carry."""
-
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
 
 
 def find_address(endpoint: Endpoint) -> Address:

@@ -6,15 +6,14 @@ thinking, signatures, pings and event types that do not exist yet are passed ove
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from llm.errors import AnswerDeclined, EmptyAnswer, MalformedStream, ProviderError, StreamCut
+from llm.errors import AnswerDeclined, EmptyAnswer, StreamCut
+from llm.providers.decoding import AnswerStream, read_count
 from llm.providers.failures import error_from_event
-from llm.providers.sse import SseDecoder
-from llm.types import Finished, StreamEvent, TextDelta, Usage
+from llm.types import Finished, Usage
 
 USAGE_FIELDS = (
     "input_tokens",
@@ -24,57 +23,15 @@ USAGE_FIELDS = (
 )
 
 
-class AnthropicStream:
-    """Decode one answer. Feed it bytes until they end, then call `finish`.
-
-    What precedes a failure comes out before it and is never lost with it.
-    """
+class AnthropicStream(AnswerStream):
+    """Decode one answer of the Messages protocol."""
 
     def __init__(self) -> None:
-        self._sse = SseDecoder()
+        super().__init__()
         self._usage = dict.fromkeys(USAGE_FIELDS, 0)
-        self._stop_reason: str | None = None
-        self._has_text = False
-        self._ending: Finished | None = None
 
-    @property
-    def is_done(self) -> bool:
-        return self._ending is not None
-
-    def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
-        """Yield all the text that `chunk` completed, in one piece, then the ending if it is there.
-
-        Raises MalformedStream, EmptyAnswer, or the provider's own in-stream error.
-        """
-        if self.is_done:
-            return
-        pieces: list[str] = []
-        failure: ProviderError | None = None
-        try:
-            for data in self._sse.feed_json(chunk):
-                if piece := self._decode(orjson.loads(data)):
-                    pieces.append(piece)
-                if self._ending is not None:
-                    break
-        except ProviderError as exc:
-            failure = exc
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as exc:
-            failure = MalformedStream()
-            failure.__cause__ = exc
-        if pieces:
-            yield TextDelta("".join(pieces))
-        if failure is not None:
-            raise failure
-        if self._ending is not None:
-            yield self._ending
-
-    def finish(self) -> Iterator[StreamEvent]:
-        """Yield the ending if the bytes stopped after the stop reason; else raise StreamCut."""
-        if self._ending is None:
-            yield self._end()
-
-    def _decode(self, message: dict[str, Any]) -> str:
-        """Return the text that an event adds to the answer."""
+    def _decode(self, data: bytes | str) -> str:
+        message = orjson.loads(data)
         match message["type"]:
             case "content_block_delta":
                 delta = message["delta"]
@@ -88,34 +45,24 @@ class AnthropicStream:
                 self._stop_reason = message["delta"].get("stop_reason") or self._stop_reason
                 self._count(message.get("usage") or {})
             case "message_stop":
-                self._end()
+                self._ending = self._end()
             case "error":
                 raise error_from_event(message)
         return ""
-
-    def _text(self, text: Any) -> str:
-        if not isinstance(text, str):
-            raise MalformedStream
-        if text:
-            self._has_text = True
-        return text
 
     def _count(self, usage: dict[str, Any]) -> None:
         # Counts in message_delta are cumulative: they replace those of message_start.
         for field in USAGE_FIELDS:
             value = usage.get(field)
-            if value is None:
-                continue
-            if type(value) is not int or value < 0:
-                raise MalformedStream
-            self._usage[field] = value
+            if value is not None:
+                self._usage[field] = read_count(value)
 
     def _end(self) -> Finished:
         if self._stop_reason is None:
             raise StreamCut
         if not self._has_text:
             raise AnswerDeclined if self._stop_reason == "refusal" else EmptyAnswer
-        self._ending = Finished(
+        return Finished(
             stop_reason=self._stop_reason,
             usage=Usage(
                 input_tokens=self._usage["input_tokens"],
@@ -124,4 +71,3 @@ class AnthropicStream:
                 cache_write_tokens=self._usage["cache_creation_input_tokens"],
             ),
         )
-        return self._ending

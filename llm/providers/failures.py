@@ -22,7 +22,8 @@ from llm.errors import (
     ProviderUnavailable,
 )
 
-# platform.claude.com, "Errors"; the last two are what llama.cpp's server says.
+# platform.claude.com, "Errors"; then two of llama.cpp's server; then codes of developers.openai.com,
+# "Error codes".
 BY_TYPE: Mapping[str, type[ProviderError]] = {
     "rate_limit_error": ProviderRateLimited,
     "overloaded_error": ProviderOverloaded,
@@ -37,6 +38,10 @@ BY_TYPE: Mapping[str, type[ProviderError]] = {
     "permission_error": ProviderAuthenticationFailed,
     "exceed_context_size_error": ContextOverflow,
     "server_error": ProviderUnavailable,
+    "rate_limit_exceeded": ProviderRateLimited,
+    "insufficient_quota": ProviderAuthenticationFailed,
+    "invalid_api_key": ProviderAuthenticationFailed,
+    "context_length_exceeded": ContextOverflow,
 }
 
 BY_STATUS: Mapping[int, type[ProviderError]] = {
@@ -54,6 +59,7 @@ TOO_LONG_PHRASES = (
     "prompt is too long",
     "exceed context limit",
     "exceeds the available context size",
+    "maximum context length",
 )
 
 
@@ -61,6 +67,9 @@ def error_from_status(status: int, *, body: object, retry_after: str | None) -> 
     """Return the error for a response with an error status."""
     kind, message = _kind_and_message(body)
     error = BY_STATUS.get(status)
+    if kind == "insufficient_quota":
+        # Said with 429, but waiting does not help.
+        error = ProviderAuthenticationFailed
     if error is None and status >= 500:
         error = ProviderUnavailable
     if error is None:
@@ -114,4 +123,7 @@ def _kind_and_message(body: object) -> tuple[str, str]:
     details: Any = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(details, dict):
         return "", str(details or "")
-    return str(details.get("type", "")), str(details.get("message", ""))
+    # OpenAI's code says more than its type; llama.cpp's is the status again.
+    code = details.get("code")
+    kind = code if isinstance(code, str) and code in BY_TYPE else details.get("type", "")
+    return str(kind), str(details.get("message", ""))

@@ -13,7 +13,8 @@ from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.prompts import ContentUnavailable, count_prompt, load_task, system_text
 from conversations.queries import walk_sizes
 from conversations.sealing import open_cipher, seal_column
-from llm.catalog import ModelSpec, load_catalog
+from llm.catalog import ModelSpec
+from llm.catalog_file import load_catalog
 from tests.conversations.rows import put_generation, put_message
 from tests.factories import make_conversation
 

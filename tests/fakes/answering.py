@@ -10,16 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from tests.fakes.choosing import Choice
-from tests.fakes.script import (
-    INVALID_UTF8,
-    MALFORMED,
-    PING,
-    Script,
-    closing,
-    delta,
-    opening,
-    sse,
-)
+from tests.fakes.script import Script
+from tests.fakes.voices import Voice
 
 PING_EVERY_S = 0.05
 KEPT_REQUESTS = 20_000
@@ -70,7 +62,8 @@ STAGE = web.AppKey("stage", Stage)
 class Answer:
     """One streamed response, written chunk by chunk at absolute deadlines."""
 
-    def __init__(self, request: web.Request, script: Script, record: Record) -> None:
+    def __init__(self, request: web.Request, script: Script, record: Record, voice: Voice) -> None:
+        self._voice = voice
         self._request = request
         self._script = script
         self._record = record
@@ -90,13 +83,15 @@ class Answer:
         response.enable_chunked_encoding()
         await response.prepare(self._request)
         model = str(self._record.body.get("model", ""))
-        self._write(opening(script, model=model, input_tokens=self._record.input_tokens))
+        tokens = self._record.input_tokens
+        self._write(self._voice.opening(script, model=model, input_tokens=tokens))
         if script.pings_only:
             await self._ping_forever()
         if not await self._deltas(start):
             self._record.state = "faulted"
             return response
-        self._write(closing(script, output_tokens=self._record.output_tokens))
+        written = self._record.output_tokens
+        self._write(self._voice.closing(script, input_tokens=tokens, output_tokens=written))
         self._record.state = "completed"
         return response
 
@@ -110,7 +105,7 @@ class Answer:
             if not await self._before(sent):
                 return False
             await self._sleep_until(due)
-            self._write(delta(piece))
+            self._write(self._voice.delta(piece))
             sent += 1
             self._record.output_tokens = sent
             self._stage.totals.output_tokens += 1
@@ -129,12 +124,12 @@ class Answer:
         if script.ping_after == sent:
             await self._ping_forever()
         if script.malformed_after == sent:
-            self._write(MALFORMED)
+            self._write(self._voice.malformed)
         if script.invalid_utf8_after == sent:
-            self._write(INVALID_UTF8)
+            self._write(self._voice.invalid_utf8)
         if script.error_event_after == sent:
             error = {"type": script.error_event, "message": script.error_message}
-            self._write(sse("error", {"error": error}))
+            self._write(self._voice.failure(error))
             return False
         return script.end_after != sent
 
@@ -151,7 +146,7 @@ class Answer:
 
     async def _ping_forever(self) -> None:
         while True:
-            self._write(PING)
+            self._write(self._voice.ping)
             await asyncio.sleep(PING_EVERY_S)
 
     def _refusal(self, status: int) -> web.Response:

@@ -1,7 +1,7 @@
 """A model provider that does what it is told: a real HTTP server in a process of its own.
 
 It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messages/count_tokens`,
-`/health`) and is steered over HTTP:
+`/health`) and OpenAI's Chat Completions (`/v1/chat/completions`), and is steered over HTTP:
 
 - `POST /control {"default": {...}, "queue": [{...}, ...], "tagged": {"tag": [{...}, ...]}}` sets
   the script (see `Script`) of all following requests, of the next ones in order, and of those with
@@ -38,6 +38,7 @@ from aiohttp import web
 from tests.fakes.answering import STAGE, Answer, Cut, Record, Stage, Totals
 from tests.fakes.choosing import Choice, NotAPrefix, started_text
 from tests.fakes.script import Script
+from tests.fakes.voices import CHAT, MESSAGES, Voice
 
 PREFIX_REFUSED = Script(status=400, error_type="invalid_request_error")
 
@@ -55,6 +56,14 @@ def choose_script(stage: Stage, body: Any) -> Script:
 
 
 async def post_messages(request: web.Request) -> web.StreamResponse:
+    return await answer(request, MESSAGES)
+
+
+async def post_chat(request: web.Request) -> web.StreamResponse:
+    return await answer(request, CHAT)
+
+
+async def answer(request: web.Request, voice: Voice) -> web.StreamResponse:
     stage = request.app[STAGE]
     raw = await request.text()
     body = json.loads(raw)
@@ -74,7 +83,7 @@ async def post_messages(request: web.Request) -> web.StreamResponse:
     totals.open += 1
     totals.peak_open = max(totals.peak_open, totals.open)
     try:
-        return await Answer(request, script, record).run()
+        return await Answer(request, script, record, voice).run()
     except Cut:
         record.state = "faulted"
         reset_connection(request)
@@ -144,11 +153,11 @@ async def get_closed(request: web.Request) -> web.Response:
 
 async def get_requests(request: web.Request) -> web.Response:
     stage = request.app[STAGE]
-    answer = {
+    told = {
         "requests": [asdict(record) for record in stage.records],
         "totals": asdict(stage.totals),
     }
-    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+    return web.Response(body=orjson.dumps(told), content_type="application/json")
 
 
 async def get_tags(request: web.Request) -> web.Response:
@@ -162,6 +171,7 @@ def build_app(default: Script) -> web.Application:
         [
             web.post("/v1/messages", post_messages),
             web.post("/v1/messages/count_tokens", post_count_tokens),
+            web.post("/v1/chat/completions", post_chat),
             web.get("/health", get_health),
             web.post("/control", post_control),
             web.post("/release", post_release),

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llm.catalog import CatalogError, load_catalog, parse_catalog
+from llm.catalog import CatalogError
+from llm.catalog_file import load_catalog, parse_catalog
 
 MODEL = """
 [[model]]
@@ -11,6 +12,7 @@ display_name = "M"
 provider = "local"
 model_id = "m"
 tier = "fast"
+continuation = "restart"
 context_window = 100
 max_output = 50
 answer_tokens = 10
@@ -18,8 +20,14 @@ prices_read = 2026-11-23
 price = { input = 1, output = 2, cache_write = 3, cache_read = 4 }
 """
 HOSTED = MODEL.replace('"m"', '"h"').replace('"local"', '"anthropic"')
+SERVER = """
+[[endpoint]]
+name = "anthropic"
+protocol = "anthropic"
+base_url = "https://example.org"
+"""
 HEAD = 'default_hosted = "h"\ndefault_local = "m"\n'
-WHOLE = HEAD + MODEL + HOSTED
+WHOLE = HEAD + SERVER + MODEL + HOSTED
 
 
 def test_the_shipped_catalogue_is_valid_and_has_both_defaults():
@@ -31,6 +39,7 @@ def test_the_shipped_catalogue_is_valid_and_has_both_defaults():
 
 def test_cache_prices_of_hosted_models_lie_around_their_input_price():
     for spec in load_catalog().models:
+        assert spec.free == spec.is_local
         for price in (spec.price, spec.long_price or spec.price):
             assert price.cache_write * 4 == price.input * 5
             assert price.cache_read <= price.input // 10
@@ -58,6 +67,13 @@ def test_a_small_catalogue_is_read():
         ('default_local = "m"', 'default_local = "h"', "default_local: names no such model"),
         ("price = {", "long_prompt_above = 5\nprice = {", "belong together"),
         ("[[model]]", "[[model", "not valid TOML"),
+        ("price = {", "prize = {", "has no price; give one, or say free = true"),
+        ("price = {", "free = true\nprice = {", "costs nothing exactly when"),
+        ('"restart"', '"somehow"', "continuation must be one of"),
+        ("price = {", 'fallbacks = ["x"]\nprice = {', "fallback 'x' is no other model"),
+        ('protocol = "anthropic"', 'protocol = "smtp"', "protocol must be one of"),
+        ('"https://example.org"', '"ftp://example.org"', "base_url must begin with"),
+        ('base_url = "https://example.org"', "", "needs base_url or url_setting"),
     ],
 )
 def test_a_mistake_is_named(old, new, complaint):
@@ -68,3 +84,23 @@ def test_a_mistake_is_named(old, new, complaint):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CatalogError, match="cannot read"):
         load_catalog(tmp_path / "none.toml")
+
+
+def test_every_fault_has_a_line_of_its_own():
+    broken = WHOLE.replace('tier = "fast"', 'tier = "quick"').replace("smtp", "")
+    with pytest.raises(CatalogError) as caught:
+        parse_catalog(broken)
+    assert len(caught.value.faults) == 2
+
+
+def test_a_further_file_adds_endpoints_and_models(tmp_path):
+    more = tmp_path / "more.toml"
+    server = SERVER.replace('"anthropic"', '"vllm"', 1).replace('"anthropic"', '"openai"', 1)
+    more.write_text(server + MODEL.replace('"local"', '"vllm"'))
+    catalog = load_catalog(more)
+    added = catalog.find("m")
+    assert added is not None
+    assert added.provider == "vllm"
+    endpoint = catalog.find_endpoint("vllm")
+    assert endpoint is not None
+    assert endpoint.protocol == "openai"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from llm.catalog import load_catalog
+from llm.catalog_file import load_catalog
 from llm.engine import Candidate, Chosen, EngineEvent, stream_completion
 from llm.errors import (
     ContextOverflow,

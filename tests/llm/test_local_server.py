@@ -23,6 +23,7 @@ from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider
 from llm.providers.connections import Endpoint
 from llm.providers.local import CONTROL_TOKENS, LocalProvider, neutralise
+from llm.providers.openai import OpenAiProvider
 from llm.tokens import estimate_tokens
 from llm.types import Prompt, Turn
 from tests.llm.asking import HELLO, ask
@@ -82,6 +83,22 @@ async def test_a_second_turn_reads_the_first_from_its_cache(model):
     assert first.finished is not None
     assert second.finished is not None
     assert second.finished.usage.cache_read_tokens >= first.finished.usage.prompt_tokens
+
+
+async def test_answers_through_the_protocol_of_openai_too(server):
+    endpoint = Endpoint(f"{server.base_url}/v1", server.api_key, is_local=True)
+    chat = OpenAiProvider(endpoint)
+    turns = (Turn("user", "Count from one to ten, in digits, separated by commas."),)
+    first = await ask(chat, Prompt("Be brief.", turns, 40))
+    rest = await ask(chat, Prompt("", (*turns, Turn("assistant", "1, 2, 3, 4,")), 20))
+    again = await ask(chat, Prompt("Be brief.", (*turns, Turn("assistant", first.text)), 5))
+    await chat.aclose()
+    assert first.finished is not None
+    assert first.finished.is_metered
+    assert first.finished.usage.prompt_tokens > 10
+    assert 1 < first.finished.usage.output_tokens <= 40
+    assert rest.text.strip().startswith("5")
+    assert again.error is None or again.error.code == "empty_answer"
 
 
 async def test_many_requests_in_a_row_all_get_their_answer(model):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm.catalog import load_catalog
+from llm.catalog_file import load_catalog
 from llm.pricing import cost_micros
 from llm.types import Usage
 
@@ -21,7 +21,7 @@ def cost(name: str, usage: Usage) -> int:
         ("smollm2-135m", Usage(5_000, 5_000), 0),
         ("claude-sonnet-5-5", Usage(1_000_000, 0), 2_000_000),
         ("claude-sonnet-5-5", Usage(0, 1_000_000), 10_000_000),
-        ("claude-sonnet-5-5", Usage(0, 0, cache_read_tokens=1_000_000), 100_000),
+        ("claude-sonnet-5-5", Usage(0, 0, cache_read_tokens=1_000_000), 200_000),
         ("claude-opus-5-5", Usage(0, 0, cache_write_tokens=1_000_000), 5_000_000),
         ("claude-haiku-5-5", Usage(100_000, 1_000), 10_500),
         ("claude-haiku-5-5", Usage(100_001, 1_000), 52_501),

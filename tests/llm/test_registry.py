@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from llm.catalog import load_catalog
+from llm.catalog_file import load_catalog
 from llm.errors import ProviderUnavailable, UnknownModel
+from llm.providers.connections import Endpoint
 from llm.registry import Registry, StaticEndpoint
 from llm.types import Prompt, Turn
 from tests.llm.asking import ask
@@ -23,7 +24,8 @@ class Moving:
 
 
 def build(*, key: str | None = None, url: str | None = None, local: object = None) -> Registry:
-    return Registry(CATALOG, anthropic_key=key, anthropic_base_url=url, local=local)  # type: ignore[arg-type]
+    hosted = {"anthropic": Endpoint(url or "http://x", key)} if key else {}
+    return Registry(CATALOG, hosted=hosted, local=local)  # type: ignore[arg-type]
 
 
 def test_without_a_key_there_is_only_the_local_model():
