@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from conversations.queries import read_answer, try_cipher
 from conversations.sealing import seal_message
 from conversations.terminals import Ended, terminal_event
 from conversations.views import view_message
+from llm.pricing import Call
 from llm.types import Usage
 
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
@@ -33,14 +34,13 @@ UNHELD_SEQ = 2
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended."""
+    """How an attempt ended; `calls` are all that were made for the answer, in order."""
 
     state: State
     text: str
     last_seq: int = 0
     tokens: int = 0
-    usage: Usage = field(default_factory=lambda: Usage(0, 0))
-    cost_micros: int = 0
+    calls: tuple[Call, ...] = ()
     model: str = ""
     provider: str = ""
     route_reason: str = ""
@@ -48,6 +48,14 @@ class Outcome:
     stop_reason: str = ""
     error_code: str = ""
     error_message: str = ""
+
+    @property
+    def usage(self) -> Usage:
+        return sum((call.usage for call in self.calls), start=Usage(0, 0))
+
+    @property
+    def cost_micros(self) -> int:
+        return sum(call.cost_micros for call in self.calls)
 
 
 _MESSAGE_STATUS = {
@@ -162,10 +170,7 @@ def _settle(
         generation.user_id,
         month=generation.budget_month,
         reserved=generation.reserved_tokens,
-        spent=outcome.usage.input_tokens
-        + outcome.usage.cache_read_tokens
-        + outcome.usage.cache_write_tokens
-        + outcome.usage.output_tokens,
+        spent=outcome.usage.total_tokens,
     )
     transaction.on_commit(
         lambda: GENERATIONS.labels(state=outcome.state, model=outcome.model or "none").inc()

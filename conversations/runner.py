@@ -26,7 +26,7 @@ from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
 from llm.errors import StreamBroken
-from llm.pricing import cost_micros
+from llm.pricing import Call, CallEnding, bill_call
 from llm.registry import AUTO
 from llm.tokens import estimate_tokens
 from llm.types import Finished, Prompt, TextDelta, Usage
@@ -47,8 +47,7 @@ class GenerationRun:
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
         self._spec: ModelSpec | None = None
         self._prompt: Prompt | None = None
-        # What calls that did not end well are reckoned to have used.
-        self._lost_usage = Usage(0, 0)
+        self._calls: list[Call] = []
         self._call_began_at = 0
         self._first_token_ms: int | None = None
         self._route_reason = ""
@@ -84,6 +83,7 @@ class GenerationRun:
             raise
         except Exception:
             logger.exception("Generation %s failed unexpectedly", self.claim.generation_id)
+            self._bill("failed")
             outcome = self._ended(State.FAILED, error=ChatError())
         await self._finish(outcome)
 
@@ -96,17 +96,20 @@ class GenerationRun:
             await self._begin(generation)
             task = await patient_db_call(load_task, generation, self._spec)
             self._prompt, self._answer = task.prompt, task.answer
-            self._count_carried()
+            # Another worker's call wrote it, and nobody else is there to tell.
+            self._bill("lost")
             finished = await self._stream(generation)
         except ChatError as exc:
             # No traceback: a provider's own words are in it, and they may quote the prompt.
             cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
             logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
+            self._bill("failed")
             return self._ended(State.FAILED, error=exc)
         if finished is None:
+            self._bill("stopped")
             return self._ended(State.STOPPED, stop_reason="stopped")
-        usage = finished.usage if finished.is_metered else None
-        return self._ended(State.COMPLETED, stop_reason=finished.stop_reason, usage=usage)
+        self._bill("finished", finished.usage if finished.is_metered else None)
+        return self._ended(State.COMPLETED, stop_reason=finished.stop_reason)
 
     async def _begin(self, generation: Generation) -> None:
         """Open this worker's first attempt, with what earlier ones wrote if that can be used."""
@@ -143,7 +146,7 @@ class GenerationRun:
 
     async def _resume(self, generation: Generation) -> None:
         assert self._spec is not None
-        self._lost_usage += self._estimate_usage()
+        self._bill("failed")
         logger.warning("Generation %s broke off and is taken up again", generation.pk)
         await asyncio.sleep(random.uniform(0, RESUMPTION_JITTER_S))  # noqa: S311 - jitter
         if not self._spec.continues:
@@ -180,17 +183,14 @@ class GenerationRun:
         state: State,
         *,
         stop_reason: str = "",
-        usage: Usage | None = None,
         error: ChatError | None = None,
     ) -> Outcome:
         text, spec = self._log.text, self._spec
-        usage = self._lost_usage + (usage or self._estimate_usage())
         return Outcome(
             state=state,
             text=text,
             tokens=count_turn(text) if text else 0,
-            usage=usage,
-            cost_micros=cost_micros(usage, spec) if spec else 0,
+            calls=tuple(self._calls),
             model=spec.name if spec else "",
             provider=spec.provider if spec else "",
             route_reason=self._route_reason,
@@ -200,10 +200,13 @@ class GenerationRun:
             error_message=error.message if error else "",
         )
 
-    def _count_carried(self) -> None:
-        """Count what another worker's call used: nobody else is there to tell."""
-        if self._log.text:
-            self._lost_usage += self._estimate_usage()
+    def _bill(self, ending: CallEnding, usage: Usage | None = None) -> None:
+        """Keep the call that has just ended; without its provider's word, as it is estimated."""
+        is_metered = usage is not None
+        usage = usage or self._estimate_usage()
+        self._call_began_at = len(self._log.text)
+        if self._spec is not None and (is_metered or usage.total_tokens):
+            self._calls.append(bill_call(self._spec, usage, is_metered=is_metered, ending=ending))
 
     def _estimate_usage(self) -> Usage:
         """Return what a call that was cut short cost, at most: its provider did not say."""

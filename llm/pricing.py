@@ -1,11 +1,46 @@
-"""What an answer costs."""
+"""What calls to models cost."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 from llm.catalog import ModelSpec, Price
 from llm.types import Usage
 
 TOKENS_PER_PRICE_UNIT = 1_000_000
+
+# How a call came to its end: as its model meant it to, at the user's wish, in a failure, or with
+# the worker that made it.
+CallEnding = Literal["finished", "stopped", "failed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that a provider may bill; an answer that was taken up again took several.
+
+    `usage` is the provider's own count where `is_metered`, else an estimate from what was sent
+    and received. `cost_micros` is in micro-dollars.
+    """
+
+    model: str
+    provider: str
+    usage: Usage
+    cost_micros: int
+    is_metered: bool
+    ending: CallEnding
+
+
+def bill_call(spec: ModelSpec, usage: Usage, *, is_metered: bool, ending: CallEnding) -> Call:
+    """Return a call to this model with its cost."""
+    return Call(
+        model=spec.name,
+        provider=spec.provider,
+        usage=usage,
+        cost_micros=cost_micros(usage, spec),
+        is_metered=is_metered,
+        ending=ending,
+    )
 
 
 def cost_micros(usage: Usage, spec: ModelSpec) -> int:

@@ -26,6 +26,7 @@ from conversations.claims import (
 )
 from conversations.generations import Outcome, fail_abandoned, list_abandoned, request_stop
 from conversations.models import Conversation, Generation, Message, State, Status
+from llm.pricing import Call
 from llm.types import Usage
 from tests.conversations.rows import finish_claim, queue_generation
 from tests.factories import make_person
@@ -48,7 +49,9 @@ def claimed(owner: str = "one") -> Claim:
 
 
 def done(text: str = "Hello", seq: int = 5) -> Outcome:
-    return Outcome(State.COMPLETED, text, seq, usage=Usage(10, 20, cache_read_tokens=5))
+    usage = Usage(10, 20, cache_read_tokens=5)
+    call = Call("m", "p", usage, cost_micros=7, is_metered=True, ending="finished")
+    return Outcome(State.COMPLETED, text, seq, calls=(call,))
 
 
 def test_a_generation_goes_to_one_of_many_workers(user: User) -> None:
