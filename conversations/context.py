@@ -9,6 +9,10 @@ from typing import Literal
 from llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from llm.types import Prompt, Turn
 
+# An answer of so many tokens, or of this share of the longest one, is worth giving to somebody whose
+# budget has no room for more. The share is for models that think first, within the same tokens.
+DECENT_TOKENS = 512
+DECENT_SHARE = 8
 # What an answer that is taken up again may still say at least, in tokens: the estimate of what it
 # has said already is on the high side.
 LEAST_REST = 64
@@ -49,6 +53,11 @@ def continue_prompt(prompt: Prompt, text: str) -> Prompt:
     left = max(LEAST_REST, prompt.max_output - estimate_tokens(text))
     turns = (*prompt.turns, Turn("assistant", text))
     return Prompt(system=prompt.system, turns=turns, max_output=left)
+
+
+def least_answer(answer_tokens: int) -> int:
+    """Return how long an answer must be able to get, where the longest is `answer_tokens`."""
+    return min(answer_tokens, max(DECENT_TOKENS, answer_tokens // DECENT_SHARE))
 
 
 def assemble_prompt(*, system: str, newest_first: Iterable[PastTurn], window: Window) -> Prompt:

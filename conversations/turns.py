@@ -26,7 +26,7 @@ from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
-from conversations.context import count_turn
+from conversations.context import count_turn, least_answer
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -227,8 +227,13 @@ def _commit(
     if question:
         sizes = chain([question.token_count], sizes)
     system = system_text(conversation, cipher)
-    tokens = count_prompt(sizes, system, spec) + spec.answer_tokens
-    month = reserve_tokens(ask.user, tokens, now=now)
+    prompt = count_prompt(sizes, system, spec)
+    held = reserve_tokens(
+        ask.user,
+        prompt + spec.answer_tokens,
+        least=prompt + least_answer(spec.answer_tokens),
+        now=now,
+    )
     generation = Generation(
         conversation=conversation,
         user=ask.user,
@@ -237,8 +242,9 @@ def _commit(
         idempotency_key=ask.idempotency_key,
         request_digest=ask.digest,
         requested_model=ask.model or conversation.model,
-        budget_month=month,
-        reserved_tokens=tokens,
+        budget_month=held.month,
+        reserved_tokens=held.tokens,
+        max_output=held.tokens - prompt,
         due=due_at(ask.user, own_active=own_active, now=now),
     )
     insert(generation)

@@ -11,6 +11,7 @@ from chatbot.core.tasks import spawn
 from llm.catalog import LOCAL, Catalog, ModelSpec
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
+from llm.pricing import has_price
 from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
@@ -109,6 +110,10 @@ class Registry:
             raise UnknownModel
         return spec
 
+    def find_known(self, name: str) -> ModelSpec | None:
+        """Return the model of that name, whether it is available or not."""
+        return self._catalog.find(name)
+
     async def open_provider(self, spec: ModelSpec) -> Provider:
         """Return the running loop's client for this model; do not keep it between answers.
 
@@ -149,6 +154,9 @@ class Registry:
         self._forget_dead_loops()
 
     def _is_available(self, spec: ModelSpec) -> bool:
+        # Wherever it came from: what a call would cost has to be known before it is made.
+        if not has_price(spec):
+            return False
         return self._local is not None if spec.is_local else spec.provider in self._hosted
 
     def _endpoint(self, spec: ModelSpec) -> Endpoint:
