@@ -11,11 +11,11 @@ from pytest_django import Settings
 
 from chatbot.accounts.models import LedgerEntry, User
 from chatbot.core.db import db_call
-from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
 from tests.conversations.conftest import ApiClient
+from tests.conversations.working import running_worker
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,11 +57,8 @@ async def hosted(
 
 @pytest.fixture
 async def both(hosted: None, event_log: EventLog) -> AsyncIterator[GenerationWorker]:
-    worker = GenerationWorker(owner="test", concurrency=2, log=event_log)
-    task = spawn(worker.run(), name="worker under test")
-    yield worker
-    await worker.drain(grace_s=0)
-    await task
+    async with running_worker(event_log) as worker:
+        yield worker
 
 
 # The usage in tests/llm/fixtures/anthropic.sse; as many deltas are as many tokens.
