@@ -10,6 +10,7 @@ import orjson
 from django.db import transaction
 
 from chatbot.accounts.instructions import read_instructions
+from chatbot.accounts.ledger import list_usage
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
@@ -68,7 +69,8 @@ async def export_person(user: User) -> AsyncIterator[bytes]:
 
     One conversation is in memory at a time.
     """
-    yield b'{"user":' + orjson.dumps(await db_call(_profile, user)) + b',"conversations":['
+    yield b'{"user":' + orjson.dumps(await db_call(_profile, user))
+    yield b',"usage":' + orjson.dumps(await db_call(list_usage, user)) + b',"conversations":['
     separator = b""
     for conversation_id in await db_call(_conversation_ids, user):
         encoded = await db_call(_conversation, user, conversation_id)

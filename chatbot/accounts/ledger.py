@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -168,3 +168,30 @@ def _write(
 def sum_tokens(entries: QuerySet[LedgerEntry]) -> int:
     """Return how many tokens these entries charge."""
     return int(entries.aggregate(tokens=Coalesce(Sum(TOKENS), 0))["tokens"])
+
+
+def list_usage(user: User) -> list[dict[str, Any]]:
+    """Return what a person used, summed up by month, purpose and model."""
+    grouped = LedgerEntry.objects.filter(user=user).values("month", "purpose", "model")
+    summed = grouped.annotate(
+        calls=Count("pk"),
+        input=Sum("input_tokens"),
+        cache_read=Sum("cache_read_tokens"),
+        cache_write=Sum("cache_write_tokens"),
+        output=Sum("output_tokens"),
+        cost=Sum("cost_micros"),
+    )
+    return [
+        {
+            "month": f"{one['month']:%Y-%m}",
+            "purpose": one["purpose"],
+            "model": one["model"],
+            "calls": one["calls"],
+            "inputTokens": one["input"],
+            "cacheReadTokens": one["cache_read"],
+            "cacheWriteTokens": one["cache_write"],
+            "outputTokens": one["output"],
+            "costMicros": int(one["cost"]),
+        }
+        for one in summed.order_by("month", "purpose", "model")
+    ]

@@ -22,7 +22,8 @@ export function explain(error) {
   }
   if (status === 402) {
     const when = detail?.resetsAt ? ` It resets on ${longDate(detail.resetsAt)}.` : "";
-    return { title: "Budget used up", text: `${message}${when}`, action: null };
+    const title = detail?.remaining ? "Not enough budget left" : "Budget used up";
+    return { title, text: `${message}${when}`, action: null };
   }
   if (status === 413) {
     return { title: "Too long", text: message || "This message is too long. Please shorten it.", action: null };

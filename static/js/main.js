@@ -2,6 +2,7 @@
 
 import { announce } from "./announce.js";
 import { ApiError, createApi } from "./api.js";
+import { createBudgetRefresh } from "./budget.js";
 import { createChat } from "./chat.js";
 import { createChoices } from "./choices.js";
 import { createConversations } from "./conversations.js";
@@ -27,7 +28,7 @@ import { listenForShortcuts } from "./views/shortcuts.js";
 import { createSidebar } from "./views/sidebar.js";
 import { createPlaceholder, createThread } from "./views/thread.js";
 import { createToasts } from "./views/toast.js";
-import { createUsage } from "./views/usage.js";
+import { createBudgetWarning, createUsage } from "./views/usage.js";
 import { createWelcome } from "./views/welcome.js";
 import { createWaker } from "./wake.js";
 
@@ -39,7 +40,7 @@ const store = createStore({
   conversationId: null, title: "", model: null, messages: [], olderCursor: null, live: null,
   loading: "ready", loadError: null,
   items: [], itemsCursor: null, query: "", listLoading: false, listError: null,
-  models: [],
+  models: [], budget: null,
 });
 const waker = createWaker();
 const SIGNED_OUT = new ApiError({ code: "unauthenticated", message: "Sign in to go on.", status: 401 });
@@ -51,6 +52,7 @@ const linkTo = (id) => (id ? `/c/${id}/` : "/");
 const idInPath = () => /^\/c\/([0-9a-f-]{36})\/?$/i.exec(location.pathname)?.[1] ?? "";
 const socketUrl = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat/`;
 const tell = createTelling(announce);
+const refreshBudget = createBudgetRefresh({ api, store });
 
 function trouble(error) {
   // What needs something done stands until it is done.
@@ -67,14 +69,22 @@ const chat = createChat({
   navigate: (id) => history.pushState({}, "", linkTo(id)),
   ui: {
     restore: (text) => (text ? composer.restore(text) : composer.clear()),
-    refuse: banner.show,
+    refuse: sayRefusal,
     trouble,
-    settled: sayEnd,
+    settled(answer) {
+      sayEnd(answer);
+      refreshBudget();
+    },
     state: tell,
   },
 });
 
 const choices = createChoices({ api, store, onTrouble: trouble });
+
+function sayRefusal(error) {
+  banner.show(error);
+  if (error.status === 402) refreshBudget();
+}
 
 function sayEnd(answer) {
   const text = answer.message?.content ?? answer.text;
@@ -150,7 +160,8 @@ createWelcome(byId("welcome"), {
   },
 });
 createModelPicker(byId("model"), { store, onChoose: choices.setModel });
-createUsage(byId("usage"), { api, details: byId("account") });
+createUsage(byId("usage"), { store, details: byId("account"), refresh: refreshBudget });
+createBudgetWarning(byId("budget-warning"), { store });
 
 const shell = createShell({
   sidebar: byId("sidebar"), main: byId("main"), backdrop: byId("backdrop"),
@@ -237,6 +248,7 @@ for (const line of document.querySelectorAll("#flash li")) toast(line.textConten
 chat.open(page.conversationId || idInPath());
 conversations.load();
 loadModels();
+refreshBudget();
 listenForNotices({
   url: socketUrl, onNotice, waker,
   onGap({ first }) {

@@ -54,6 +54,12 @@ async def test_everything_of_mine_can_be_exported_and_erased(
     said = [message["content"] for message in document["conversations"][0]["messages"]]
     assert said == ["A question to keep", "An answer to keep"]
     assert document["user"]["email"] == user.email
+    (usage,) = document["usage"]
+    (asked,) = provider.requests()
+    assert (usage["purpose"], usage["model"], usage["calls"]) == ("answer", "smollm2-135m", 1)
+    assert usage["inputTokens"] == asked["input_tokens"]
+    assert usage["outputTokens"] == asked["output_tokens"]
+    assert usage["costMicros"] == 0
 
     assert (await api.call("delete", "/me")).status_code == 204
     assert (await api.call("get", "/me")).status_code == 401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -274,3 +275,20 @@ async def test_a_token_that_was_taken_back_ends_its_socket(user: User, token: st
         await socket.send(type="resume", generationId=str(uuid4()))
         assert (await socket.receive("error"))["error"]["code"] == "unauthenticated"
         assert await socket.closed() == 4401
+
+
+async def test_a_spent_budget_is_refused_with_when_it_resets(
+    api: ApiClient, user: User, token: str, models: None
+) -> None:
+    await db_call(User.objects.filter(pk=user.pk).update, monthly_token_budget=10)
+    conversation = await api.new_conversation()
+    async with open_socket(token) as socket:
+        await socket.send(type="send", conversationId=conversation, content="Hi", clientId="c1")
+        error = (await socket.receive("error"))["error"]
+    assert error["code"] == "budget_exhausted"
+    assert error["retryAfter"] > 0
+    resets_at = datetime.fromisoformat(error["detail"]["resetsAt"])
+    assert (resets_at.day, resets_at.hour) == (1, 0)
+    assert resets_at > timezone.now()
+    assert error["detail"]["remaining"] == 10 < error["detail"]["needed"]
+    assert not await db_call(Generation.objects.exists)

@@ -17,9 +17,10 @@ django.setup()
 
 from django.db import Error, connection, transaction
 
-from chatbot.accounts.models import BudgetPeriod
+from chatbot.accounts.models import BudgetPeriod, LedgerEntry, Purpose
 from chatbot.accounts.people import create_person
 from chatbot.accounts.tokens import create_token
+from conversations.balance import read_balances
 from conversations.models import Conversation, Generation, Message, Role
 from conversations.models.generation import ACTIVE_STATES
 from conversations.sealing import new_conversation_key, open_cipher, open_message
@@ -72,12 +73,27 @@ def read_conversations(conversations: list[str]) -> dict[str, Any]:
     return {"generations": generations, "questions": questions}
 
 
-def read_leftovers() -> dict[str, int]:
-    """Return what is reserved and what runs, of everybody."""
+def read_leftovers() -> dict[str, Any]:
+    """Return what is reserved, what runs, and whose budget differs from the ledger, of everybody."""
     return {
         "reserved": sum(BudgetPeriod.objects.values_list("reserved", flat=True)),
         "active": Generation.objects.filter(state__in=ACTIVE_STATES).count(),
+        "uneven": [str(one) for _, some in read_balances() for one in some],
+        "uncharged": list_uncharged(),
     }
+
+
+def list_uncharged() -> list[str]:
+    """Return what ended with another usage than the ledger has for it."""
+    charged: Counter[str] = Counter()
+    for entry in LedgerEntry.objects.filter(purpose=Purpose.ANSWER).iterator():
+        charged[str(entry.source)] += entry.input_tokens + entry.output_tokens
+    ended = Generation.objects.exclude(state__in=ACTIVE_STATES)
+    return [
+        str(one.pk)
+        for one in ended.only("pk", "input_tokens", "output_tokens").iterator()
+        if one.input_tokens + one.output_tokens != charged[str(one.pk)]
+    ]
 
 
 CALLS = {

@@ -169,6 +169,8 @@ class Arena:
         for what, promise in (
             ("active", "nothing runs when all have ended"),
             ("reserved", "no reservation is left behind"),
+            ("uneven", "budget and ledger agree"),
+            ("uncharged", "what an answer used is in the ledger"),
         ):
             if leftovers[what]:
                 found.append(Violation(promise, "all", str(leftovers[what])))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from llm.catalog import FREE
 from llm.catalog_file import load_catalog
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.providers.connections import Endpoint
@@ -53,6 +55,21 @@ def test_a_model_that_is_not_available_is_unknown(name):
 def test_without_any_provider_even_the_default_is_unknown():
     with pytest.raises(UnknownModel):
         build().resolve("auto")
+
+
+def test_a_model_whose_price_nobody_knows_is_not_there_wherever_it_came_from():
+    unpriced = [replace(spec, price=FREE, free=False) for spec in CATALOG.models]
+    registry = Registry(
+        replace(CATALOG, models=tuple(unpriced)),
+        hosted={"anthropic": Endpoint("http://x", "k")},
+        local=StaticEndpoint("http://x"),
+    )
+    assert registry.models() == ()
+    for name in ("claude-haiku-5-5", "smollm2-135m", "auto"):
+        with pytest.raises(UnknownModel):
+            registry.resolve(name)
+    # What it was is still known, for what it has cost already.
+    assert registry.find_known("claude-haiku-5-5") == unpriced[1]
 
 
 async def test_hosted_models_share_one_client(scripted):

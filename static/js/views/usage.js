@@ -1,23 +1,30 @@
-// How much of this month's budget is used, in the account menu.
+// How much of this month's budget is used: a meter in the account menu, and a warning when it ends.
 
-import { longDate } from "../time.js";
+import { describeBudget } from "../budget.js";
+import { icon } from "../dom.js";
 
-/** Fetch and show it each time the menu opens. */
-export function createUsage(element, { api, details }) {
+/** Show it, and ask for it anew each time the menu opens. */
+export function createUsage(element, { store, details, refresh }) {
   const bar = element.querySelector("progress");
-  const words = element.querySelector("[data-usage-words]");
+  const text = element.querySelector("[data-usage-words]");
 
-  details.addEventListener("toggle", async () => {
-    if (!details.open) return;
-    try {
-      const { budget } = await api.get("/me");
-      const used = budget.limit ? Math.min(1, (budget.spent + budget.reserved) / budget.limit) : 0;
-      bar.value = used;
-      const reset = budget.resetsAt ? `, resets ${longDate(budget.resetsAt)}` : "";
-      words.textContent = `${Math.round(used * 100)}% of this month’s budget used${reset}`;
-      element.hidden = false;
-    } catch {
-      element.hidden = true;
-    }
+  details.addEventListener("toggle", () => details.open && refresh());
+  store.watch(["budget"], ({ budget }) => {
+    element.hidden = !budget;
+    if (!budget) return;
+    const { share, words } = describeBudget(budget);
+    bar.value = share;
+    text.textContent = words;
+  });
+}
+
+/** @param {HTMLElement} element  has role=status, so that it is read out when it changes */
+export function createBudgetWarning(element, { store }) {
+  let shown = "";
+  store.watch(["budget"], ({ budget }) => {
+    const warning = budget ? describeBudget(budget).warning : "";
+    if (warning === shown) return;
+    shown = warning;
+    element.replaceChildren(...(warning ? [icon("warning"), warning] : []));
   });
 }
