@@ -8,8 +8,11 @@ from pathlib import Path
 from django.conf import settings
 
 from chatbot import env
+from llm.breaker import BreakerGate
+from llm.breaker_redis import RedisBreakers
 from llm.catalog import Catalog
 from llm.catalog_file import load_catalog
+from llm.engine import Means
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
@@ -39,6 +42,13 @@ def get_registry() -> Registry:
             first_token_s=settings.FIRST_TOKEN_TIMEOUT_S, token_s=settings.TOKEN_TIMEOUT_S
         ),
     )
+
+
+@cache
+def get_means() -> Means:
+    """Return what all answers of this process share: breakers and the budget of retries."""
+    store = RedisBreakers() if settings.REDIS_URL else None
+    return Means(gate=BreakerGate(store), impatience_s=settings.FALLBACK_AFTER_S)
 
 
 def read_catalog() -> Catalog:

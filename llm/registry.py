@@ -109,6 +109,11 @@ class Registry:
             raise UnknownModel
         return spec
 
+    def route(self, spec: ModelSpec) -> tuple[ModelSpec, ...]:
+        """Return this model and those to ask when it fails, as far as they are available."""
+        others = (self._catalog.find(name) for name in spec.fallbacks)
+        return (spec, *(one for one in others if one is not None and self._is_available(one)))
+
     async def open_provider(self, spec: ModelSpec) -> Provider:
         """Return the running loop's client for this model; do not keep it between answers.
 
