@@ -21,7 +21,7 @@ from conversations.models import Generation, Message, State
 from conversations.prompts import load_task
 from conversations.queries import try_cipher
 from llm.catalog import ModelSpec
-from llm.conf import get_means, get_registry
+from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
 from llm.pricing import Call, bill_call
 from llm.registry import AUTO
@@ -126,7 +126,7 @@ class GenerationRun:
             self._open,
             kept=self._log.text,
             calls=self._calls,
-            means=get_means(),
+            means=get_registry().means,
         )
         async with aclosing(completion) as events:
             async for event in events:

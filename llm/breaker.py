@@ -63,6 +63,10 @@ class BreakerStore(Protocol):
         """Count what was seen and return each model's state. Raises OSError when it is away."""
         ...
 
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        ...
+
 
 @dataclass(slots=True)
 class Breaker:
@@ -159,6 +163,10 @@ class BreakerGate:
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
         if error is not None and _counts(error):
             self._tell_soon(spec.name, Report(self._successes.pop(spec.name, 0), failures=1))
+
+    async def aclose(self) -> None:
+        if self._store is not None:
+            await self._store.aclose()
 
     def _is_stale(self, name: str) -> bool:
         if self._states.get(name):

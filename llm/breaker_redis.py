@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 from chatbot.core.redis import RedisAway, RedisPipeline
 from llm.breaker import (
@@ -70,10 +71,12 @@ return state
 
 
 class RedisBreakers:
-    """A `BreakerStore` for the running event loop."""
+    """A `BreakerStore` with one connection for each event loop."""
 
     def __init__(self) -> None:
-        self._pipeline = RedisPipeline()
+        self._pipelines: WeakKeyDictionary[asyncio.AbstractEventLoop, RedisPipeline] = (
+            WeakKeyDictionary()
+        )
 
     async def report(self, reports: Mapping[str, Report]) -> Mapping[str, State]:
         try:
@@ -88,10 +91,13 @@ class RedisBreakers:
 
     async def _report(self, name: str, seen: Report) -> State:
         wants = int(seen.wants_probe)
-        answer = await self._pipeline.ask(
+        pipeline = self._pipelines.setdefault(asyncio.get_running_loop(), RedisPipeline())
+        answer = await pipeline.ask(
             "EVAL", REPORT, 1, f"breaker:{name}", seen.successes, seen.failures, wants
         )
         return State(answer)
 
     async def aclose(self) -> None:
-        await self._pipeline.aclose()
+        pipeline = self._pipelines.pop(asyncio.get_running_loop(), None)
+        if pipeline is not None:
+            await pipeline.aclose()

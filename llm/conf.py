@@ -34,6 +34,7 @@ def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
 def get_registry() -> Registry:
     """Return the registry that all answers of this process come from."""
     catalog = read_catalog()
+    breakers = BreakerGate(RedisBreakers() if settings.REDIS_URL else None)
     return Registry(
         catalog,
         hosted=_find_hosted(catalog),
@@ -41,14 +42,8 @@ def get_registry() -> Registry:
         timeouts=Timeouts(
             first_token_s=settings.FIRST_TOKEN_TIMEOUT_S, token_s=settings.TOKEN_TIMEOUT_S
         ),
+        means=Means(gate=breakers, impatience_s=settings.FALLBACK_AFTER_S),
     )
-
-
-@cache
-def get_means() -> Means:
-    """Return what all answers of this process share: breakers and the budget of retries."""
-    store = RedisBreakers() if settings.REDIS_URL else None
-    return Means(gate=BreakerGate(store), impatience_s=settings.FALLBACK_AFTER_S)
 
 
 def read_catalog() -> Catalog:

@@ -28,6 +28,10 @@ class Gate(Protocol):
         """Note that the call has ended, in which failure if it failed."""
         ...
 
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        ...
+
 
 class OpenGate:
     """Lets everybody through."""
@@ -42,4 +46,7 @@ class OpenGate:
         return
 
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+        return
+
+    async def aclose(self) -> None:
         return

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from chatbot.core.tasks import spawn
 from llm.catalog import LOCAL, Catalog, ModelSpec
+from llm.engine import Means
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
 from llm.providers.anthropic import AnthropicProvider
@@ -73,7 +74,10 @@ class Registry:
         hosted: Mapping[str, Endpoint],
         local: LocalEndpoint | None,
         timeouts: Timeouts | None = None,
+        means: Means | None = None,
     ) -> None:
+        # What all answers of this process share.
+        self.means = means or Means()
         self._catalog = catalog
         self._hosted = hosted
         self._local = local
@@ -146,11 +150,12 @@ class Registry:
         return provider
 
     async def aclose(self) -> None:
-        """Close the clients of the running loop."""
+        """Close the clients and connections of the running loop."""
         loop = asyncio.get_running_loop()
         mine = [key for key, client in self._clients.items() if client.loop is loop]
         for key in mine:
             await self._clients.pop(key).provider.aclose()
+        await self.means.gate.aclose()
         self._forget_dead_loops()
 
     def _is_available(self, spec: ModelSpec) -> bool:

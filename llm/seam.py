@@ -13,7 +13,7 @@ LEAST_OVERLAP = 8
 # Unless they are whole words.
 LEAST_WORD = 5
 # As much of the old beginning, said again, is a new start and no coincidence.
-NEW_START = 48
+NEW_START = 32
 # A line of the model's own before it goes on: short, alone, and ending in a colon or dots.
 POLITE_LINE = re.compile(
     r"\s*[^\n]{0,80}?(?:continu|fortsetz|suite|sigue|继续|продолж)[^\n]{0,40}[:.…]+[ \t]*\n\s*",
@@ -93,7 +93,7 @@ class Seam:
     def _repeated_word(self, head: str) -> int:
         """Return the length of the old text's last word where the new begins with it, else 0."""
         last, first = self.kept.split()[-1:], head.split()[:1]
-        return len(last[0]) if last == first and len(last[0]) >= LEAST_WORD else 0
+        return len(last[0]) if last and last == first and len(last[0]) >= LEAST_WORD else 0
 
 
 def _squeeze(text: str) -> str:
