@@ -24,8 +24,8 @@ class Gate(Protocol):
         """Note that the call has brought its first text."""
         ...
 
-    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
-        """Note that the call has ended, in which failure if it failed."""
+    def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
+        """Note that the call has ended, in which failure if it failed, and whether it had text."""
         ...
 
     async def aclose(self) -> None:
@@ -45,7 +45,7 @@ class OpenGate:
     def heard(self, spec: ModelSpec) -> None:
         return
 
-    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+    def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
         return
 
     async def aclose(self) -> None:
