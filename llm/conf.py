@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from chatbot import env
 from llm.catalog import Catalog
 from llm.catalog_file import load_catalog
+from llm.overrides import Override
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
@@ -18,6 +20,7 @@ from llm.registry import LocalEndpoint, Registry, StaticEndpoint
 NO_KEY = "none"
 
 _supervised: LocalEndpoint | None = None
+_overrides: Mapping[str, Override] = {}
 
 
 def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
@@ -27,11 +30,18 @@ def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
     get_registry.cache_clear()
 
 
+def set_overrides(overrides: Mapping[str, Override]) -> None:
+    """Let operators' changes hold in this process from now on, in place of those before."""
+    global _overrides
+    _overrides = overrides
+    get_registry().override(overrides)
+
+
 @cache
 def get_registry() -> Registry:
     """Return the registry that all answers of this process come from."""
     catalog = read_catalog()
-    return Registry(
+    registry = Registry(
         catalog,
         hosted=_find_hosted(catalog),
         local=_supervised or _external_server(),
@@ -39,6 +49,8 @@ def get_registry() -> Registry:
             first_token_s=settings.FIRST_TOKEN_TIMEOUT_S, token_s=settings.TOKEN_TIMEOUT_S
         ),
     )
+    registry.override(_overrides)
+    return registry
 
 
 def read_catalog() -> Catalog:
