@@ -30,49 +30,65 @@ SHORTEST, LONGEST = 4, 10
 # Latin script, without accents. A full stop at the end marks a whole word, not a beginning.
 _LATIN = {
     Kind.CODE: """
-        algorit algoryt api. apis. arduino async. backend bash. bugfix code. coder. codebase codice.
-        codigo. coding. compil cpp. css. csv. databas datenbank deadlock debug decompil docker django
-        docstring dockerfile endpoint fastapi flask fonction fortran frontend funcao funcion function
-        funktion funkcj funzion git. github golang goroutin haskell html. implement interpret java.
-        javascr json. jwt. kernel kotlin kubernet lambda. latex. linux. lisp. malloc mongodb mutex
-        mysql nodejs npm. nullpoint numpy. pandas. parser. php. postgres powershell programa. programar
-        programm programming pytest pytho quicksort react. recurs refactor refaktor regex. regexp
-        rekurs ruby. rust. schema. script. scripts. sdk. segfault semaphor shell. skript. skrypt. sql.
-        sqlite stacktr swift. terraform typescr ubuntu unittest unix. variabl webapp websocket xml.
-        yaml. schleife boucle. bucle
+        algorit algoryt android ansible api. apis. arduino array. arrays. async. aws. azure. backend
+        bash. boolean. boucle bucle bug. bugfix bugs. callback chatbot closure. cmake cobol. code.
+        coder. codebase codice. codigo. coding. commit. compil cors. cpp. crawler css. csv. databas
+        datenbank deadlock debug decompil deploy devops django docker docstring elasticse elixir.
+        endpoint enum. erlang exception excel. fastapi flask flutter fonction fonksiyon fortran
+        framework frontend funcao funcion function funktion funkcj funzion gcc. git. github gitlab
+        golang goroutin graphql haskell hashmap heapsort html. http. implement interpret ios. java.
+        javascr jenkins jquery json. jwt. kafka. keras kernel kod. kodu. kotlin kubectl kubernet
+        lambda. laravel latex. linker. linux. lisp. lua. macro. makefile malloc matlab mergesort
+        microserv middleware mongodb mutex mysql nextjs nginx nodejs npm. nullpoint numpy. oauth
+        opengl pandas. parser. perl. php. plugin pointer. pointers. postgres powershell programa.
+        programar programm programming pseudocode pytest pytho pytorch query. queries. quicksort
+        rabbitmq rails. react. recurs redis. refactor refaktor regex. regexp rekurs repo. repository
+        ruby. rust. sass. scala. schema. schleife scipy scraper scraping script. scripts. sdk. segfault
+        semaphor shell. skript sklearn skrypt socket. sql. sqlite sshd. stacktr stdin stdout struct.
+        svelte tailwind tensorfl terraform thread. threads. traceback typescr ubuntu unittest unix.
+        variabl variavel vba. vue. webapp webpack websocket webseite website xml. xpath yaml. zmienn
         """,
     Kind.MAKE: """
-        build. convert. crea. crear. create. creer. crie. criar. cree. desarroll develop
-        ecri. ecrir ecris. entwick erstell escrev escrib faca. fix. generat genere. haz. implementier
-        make. maak. napis olustur optimi port. programmier rewrite. schreib schrijf scrivi. skapa.
-        skriv. stworz sviluppa tulis. utworz viet. write. yaz. yazil zrob
+        add. automat automatis automatiz baue. bouw. build. convert. crea. crear. create. creer. crie.
+        criar. cree. desarroll desenvolv develop ecri. ecrir ecris. entwick erstell escrev escrib
+        extend faca. fix. fixen. generat genere. haz. implementier make. maak. napis ohjelmoi olustur
+        optimi parse. port. programmier rewrite. schreib schrijf scrivi. skapa. skriv. sort. stworz
+        sviluppa test. tests. tulis. utworz viet. write. yaz. yazil zrob
         """,
     Kind.MATHS: """
-        algebra asymptot binomial combinator continuous converge. converges convergent convergen
-        cosinus derivad derivati derivee determinant divisib ecuacion eigenv equacao equation equazion
-        factorial faktorial fibonacci geometr gleichung gleichungs induction integer. integers integral
-        irration irracional isomorph logarit mathemat matematik matriz matrice matrix. modulo. olasilik
-        polynom permut primzahl prime. primes. prawdopod probabil quadrat rownan sannolik statistic
-        theorem topolog trigonom varianc vektor wahrschein
+        aire. algebra asal. asymptot bijectiv binomial calculus coefficient combinator compounded
+        continuous converge. converges convergen cosinus denklem deriva. derivad derivati derivee
+        determinant diameter differenti divisible divisib divisor ecuacion eigenv equacao equation
+        equazion factorial faktorial fibonacci fraction. geometr gleichung gleichungs hypotenus
+        induction injectiv integer. integers integral inequalit irration irracional isomorph logarit
+        matematik mathemat matris. matriz matrice matrix. median. modulo. olasilik percentage
+        perimeter permut polynom polinom prawdopod prime. primes. primzahl probabil quadrat
+        remainder rownan sannolik standard. statistic statistik theorem topolog trigonom turev.
+        varianc variance vecteur vektor wahrschein
         """,
     Kind.PROVE: """
-        begrund bewijs beweis berechn bevisa. calcola. calcula. calcule. compute. deduc demonst
-        demontr demostr demuestr derive. dimostr dowod. ispatla justif kanit. proof. proofs. prove.
-        proved. proves. resolv resoudre resous. resuelv risolv rozwiaz solve. solves. solving udowod
+        begrund bereken berechn beregn bewijs beweis bevis. bevisa calcola. calcula. calcular calculate
+        calcule. coz. compute. deduc demonst demontr demostr demuestr derive. dimostr dowod.
+        factorise factorize hesapla integrate ispatla justif kanit. kanitla loese. oblicz proof. proofs.
+        prove. proved. proves. resolv resoudre resous. resuelv risolv rozwiaz solve. solves. solving
+        udowod
         """,
     Kind.REASON: """
-        analis analiz analys analyz argument. arguments assess. avantag advantag beurteil bewert
-        causas. cause. causes. compar consequen convinc counterar critiq critici curriculum decision
-        desventaj desvant design. diagnos discuss discut disena diskut drawback entwirf entwerf essay.
-        evaluat evaluier hypothes implicat inconven itiner jamfor konsekven kompar konzept lernplan
-        migrat nachteil plan. plano. porown pricing. pros. cons. przeanal prioriti reason. reasoning
-        razona. roadmap schritt. schedule. strateg trade. tradeoff vantagg ventaj vergleich verglei
-        vergelij vorteil vorzug wady. zalety. weigh.
+        affect. affects. alternativ analis analiz analys analyz argument. arguments argumento assess.
+        avantag advantag beurteil bewert causas. cause. causes. cenario scenario compar conclusion
+        consequen contradict convinc counterar critiq critici curriculum debate. decide. decision
+        degerlend desventaj desvant design. diagnos differenc dilemma discuss discut disena diskut
+        drawback economic entwirf entwerf essay. ethical evaluat evaluier forecast hypothes
+        impact. implicat inconven interpretat itiner jamfor karsilast konsekven kompar konzept lernplan
+        logic. logical migrat nachteil optimal. paradox plan. planla plano. porown pricing. priorit
+        pros. cons. przeanal reason. reasons. reasoning razona. recommend roadmap scenari schedule.
+        schritt strateg suppose. syllogis therefore thesis. trade. tradeoff tradeoffs unterschied
+        vantagg ventaj vergleich verglei vergelij vorteil vorzug wady. zalety weigh. whether.
         """,
     Kind.WHY: """
-        comment. dlaczego erklar explain. explains expliq explica. forklar how. mengapa neden. nicin.
-        perche. porque. pourquoi spiega. think. uitleg. waarom warum varfor weshalb why. wieso.
-        wyjasnij
+        acikla. comment. dlaczego erklar explain. explains expliq explica. forklar how. jelas. jelaskan
+        mengapa nasil. neden. nicin. perche. porque. pourquoi spiega. think. uitleg. waarom warum varfor
+        weshalb why. wieso. wyjasnij
         """,
     Kind.LIMIT: """
         almeno. bez. least. budget. cada. cannot. constraint each. every. exactly. genau. hochstens
@@ -146,9 +162,15 @@ _ELSEWHERE = {
 }
 
 
+# Letters that are no plain letter with an accent.
+_PLAIN = str.maketrans({"ı": "i", "ł": "l", "đ": "d", "ø": "o", "æ": "ae", "œ": "oe", "þ": "th"})
+
+
 def fold(text: str) -> bytes:
     """Return the Latin letters and digits of a text in lower case, without accents."""
-    return normalize("NFKD", text.casefold()).encode("ascii", "ignore")
+    if text.isascii():
+        return text.lower().encode()
+    return normalize("NFKD", text.casefold().translate(_PLAIN)).encode("ascii", "ignore")
 
 
 def _sort_latin() -> tuple[dict[bytes, Kind], dict[bytes, Kind]]:

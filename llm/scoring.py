@@ -8,7 +8,7 @@ from enum import StrEnum
 from llm.features import LONG_TOKENS, Features
 from llm.lexicon import Kind
 
-THRESHOLD = 1.0
+THRESHOLD = 0.75
 
 
 class Trait(StrEnum):
@@ -75,7 +75,7 @@ def score(seen: Features, *, context_tokens: int = 0) -> Score:
         + _count(max(0, seen.questions - 1), 0.25)
     )
     small = -_count(words[Kind.SIMPLE], 0.8, 0.3) - (
-        _count(words[Kind.FACT], 0.9) * (1 - _ramp(seen.tokens, 20, 60, 1.0))
+        _count(words[Kind.FACT], 1.2) * (1 - _ramp(seen.tokens, 20, 60, 1.0))
     )
     return Score(
         {
