@@ -31,83 +31,82 @@ SHORTEST, LONGEST = 4, 10
 _LATIN = {
     Kind.CODE: """
         algorit algoryt android ansible api. apis. arduino array. arrays. async. aws. azure. backend
-        bash. boolean. boucle bucle bug. bugfix bugs. callback chatbot closure. cmake cobol. code.
-        coder. codebase codice. codigo. coding. commit. compil cors. cpp. crawler css. csv. databas
-        datenbank deadlock debug decompil deploy devops django docker docstring elasticse elixir.
-        endpoint enum. erlang exception excel. fastapi flask flutter fonction fonksiyon fortran
-        framework frontend funcao funcion function funktion funkcj funzion gcc. git. github gitlab
-        golang goroutin graphql haskell hashmap heapsort html. http. implement interpret ios. java.
-        javascr jenkins jquery json. jwt. kafka. keras kernel kod. kodu. kotlin kubectl kubernet
-        lambda. laravel latex. linker. linux. lisp. lua. macro. makefile malloc matlab mergesort
-        microserv middleware mongodb mutex mysql nextjs nginx nodejs npm. nullpoint numpy. oauth
-        opengl pandas. parser. perl. php. plugin pointer. pointers. postgres powershell programa.
-        programar programm programming pseudocode pytest pytho pytorch query. queries. quicksort
-        rabbitmq rails. react. recurs redis. refactor refaktor regex. regexp rekurs repo. repository
-        ruby. rust. sass. scala. schema. schleife scipy scraper scraping script. scripts. sdk. segfault
-        semaphor shell. skript sklearn skrypt socket. sql. sqlite sshd. stacktr stdin stdout struct.
-        svelte tailwind tensorfl terraform thread. threads. traceback typescr ubuntu unittest unix.
-        variabl variavel vba. vue. webapp webpack websocket webseite website xml. xpath yaml. zmienn
+        bash. boolean. boucle bucle bugfix bugs. callback chatbot cmake cobol. code. codebase coder.
+        codice. codigo. coding. compil cors. cpp. crawler css. csv. databas datenbank deadlock debug
+        decompil deploy devops django docker docstring elasticse endpoint enum. erlang excel.
+        fastapi flutter fonction fonksiyon fortran frontend funcao funcion function funkcj funktion
+        funzion gcc. git. github gitlab golang goroutin graphql hashmap haskell heapsort html. http.
+        implement interpret ios. java. javascr jenkins jquery json. jwt. kafka. keras kernel kod.
+        kodu. kotlin kubectl kubernet lambda. laravel latex. linker. linux. lisp. makefile malloc
+        matlab mergesort microserv middleware mongodb mutex mysql nextjs nginx nodejs npm. nullpoint
+        numpy. oauth opengl pandas. parser. perl. php. plugin pointers. postgres powershell
+        programa. programar programm programming pseudocode pytest pytho pytorch queries. query.
+        quicksort rabbitmq react. recurs redis. refactor refaktor regex. regexp rekurs repo.
+        repository ruby. rust. schema. schleife scipy scraper scraping script. scripts. sdk.
+        segfault semaphor sklearn skript skrypt sql. sqlite stacktr stdin stdout struct. svelte
+        tailwind tensorfl terraform thread. threads. traceback typescr ubuntu unittest unix. variabl
+        variavel vba. webapp webpack webseite website websocket xml. xpath yaml. zmienn
         """,
     Kind.MAKE: """
-        add. automat automatis automatiz baue. bouw. build. convert. crea. crear. create. creer. crie.
-        criar. cree. desarroll desenvolv develop ecri. ecrir ecris. entwick erstell escrev escrib
-        extend faca. fix. fixen. generat genere. haz. implementier make. maak. napis ohjelmoi olustur
-        optimi parse. port. programmier rewrite. schreib schrijf scrivi. skapa. skriv. sort. stworz
-        sviluppa test. tests. tulis. utworz viet. write. yaz. yazil zrob
+        add. automat automatis automatiz baue. bouw. build. convert. crea. crear. create. cree.
+        creer. criar. crie. desarroll desenvolv develop ecri. ecrir ecris. entwick erstell escrev
+        escrib extend faca. fix. fixen. generat genere. haz. implementier maak. make. napis ohjelmoi
+        olustur optimi parse. port. programmier rewrite. schreib schrijf scrivi. skapa. skriv. sort.
+        stworz sviluppa test. tests. tulis. utworz viet. write. yaz. yazil zrob
         """,
     Kind.MATHS: """
-        aire. algebra asal. asymptot bijectiv binomial calculus coefficient combinator compounded
-        continuous converge. converges convergen cosinus denklem deriva. derivad derivati derivee
-        determinant diameter differenti divisible divisib divisor ecuacion eigenv equacao equation
-        equazion factorial faktorial fibonacci fraction. geometr gleichung gleichungs hypotenus
-        induction injectiv integer. integers integral inequalit irration irracional isomorph logarit
-        matematik mathemat matris. matriz matrice matrix. median. modulo. olasilik percentage
-        perimeter permut polynom polinom prawdopod prime. primes. primzahl probabil quadrat
-        remainder rownan sannolik standard. statistic statistik theorem topolog trigonom turev.
-        varianc variance vecteur vektor wahrschein
+        algebra asal. asymptot bijectiv binomial calculus coefficient combinator compounded
+        continuous converge. convergen converges cosinus denklem deriva. derivad derivati derivee
+        determinant diameter differenti divisible divisor ecuacion eigenv equacao equation equazion
+        factorial faktorial fibonacci fraction. geometr gleichung gleichungs hypotenus induction
+        inequalit injectiv integer. integers integral irracional irration isomorph logarit matematik
+        mathemat matrice matris. matrix. matriz median. modulo. olasilik percentage perimeter permut
+        polinom polynom prawdopod prime. primes. primzahl probabil quadrat remainder rownan sannolik
+        statistic statistik theorem topolog trigonom turev. varianc variance vecteur vektor
+        wahrschein
         """,
     Kind.PROVE: """
-        begrund bereken berechn beregn bewijs beweis bevis. bevisa calcola. calcula. calcular calculate
-        calcule. coz. compute. deduc demonst demontr demostr demuestr derive. dimostr dowod.
-        factorise factorize hesapla integrate ispatla justif kanit. kanitla loese. oblicz proof. proofs.
-        prove. proved. proves. resolv resoudre resous. resuelv risolv rozwiaz solve. solves. solving
-        udowod
+        begrund berechn beregn bereken bevis. bevisa beweis bewijs calcola. calcula. calcular
+        calculate calcule. compute. deduc demonst demontr demostr demuestr derive. dimostr dowod.
+        factorise factorize hesapla integrate ispatla justif kanit. kanitla loese. oblicz proof.
+        proofs. prove. proved. proves. resolv resoudre resous. resuelv risolv rozwiaz solve. solves.
+        solving udowod
         """,
     Kind.REASON: """
-        affect. affects. alternativ analis analiz analys analyz argument. arguments argumento assess.
-        avantag advantag beurteil bewert causas. cause. causes. cenario scenario compar conclusion
-        consequen contradict convinc counterar critiq critici curriculum debate. decide. decision
-        degerlend desventaj desvant design. diagnos differenc dilemma discuss discut disena diskut
-        drawback economic entwirf entwerf essay. ethical evaluat evaluier forecast hypothes
-        impact. implicat inconven interpretat itiner jamfor karsilast konsekven kompar konzept lernplan
-        logic. logical migrat nachteil optimal. paradox plan. planla plano. porown pricing. priorit
-        pros. cons. przeanal reason. reasons. reasoning razona. recommend roadmap scenari schedule.
-        schritt strateg suppose. syllogis therefore thesis. trade. tradeoff tradeoffs unterschied
-        vantagg ventaj vergleich verglei vergelij vorteil vorzug wady. zalety weigh. whether.
+        advantag alternativ analis analiz analys analyz argument. argumento arguments assess.
+        avantag beurteil bewert causas. cause. causes. compar conclusion cons. consequen contradict
+        convinc counterar critici critiq curriculum debate. decide. decision degerlend design.
+        desvant desventaj diagnos differenc dilemma discuss discut disena diskut drawback entwerf
+        entwirf essay. ethical evaluat evaluier forecast hypothes impact. implicat inconven
+        interpretat itiner jamfor karsilast kompar konsekven konzept lernplan logic. logical migrat
+        nachteil optimal. paradox plan. planla plano. porown pricing. priorit pros. przeanal razona.
+        reason. reasoning reasons. recommend roadmap scenari scenario schedule. schritt strateg
+        suppose. syllogis therefore thesis. trade. tradeoff tradeoffs unterschied vantagg ventaj
+        vergelij vergleich vorteil vorzug wady. weigh. whether. zalety
         """,
     Kind.WHY: """
-        acikla. comment. dlaczego erklar explain. explains expliq explica. forklar how. jelas. jelaskan
-        mengapa nasil. neden. nicin. perche. porque. pourquoi spiega. think. uitleg. waarom warum varfor
-        weshalb why. wieso. wyjasnij
+        acikla. comment. dlaczego erklar explain. explains explica. expliq forklar how. jelas.
+        jelaskan mengapa nasil. neden. nicin. perche. porque. pourquoi spiega. think. uitleg. varfor
+        waarom warum weshalb why. wieso. wyjasnij
         """,
     Kind.LIMIT: """
-        almeno. bez. least. budget. cada. cannot. constraint each. every. exactly. genau. hochstens
-        jede. jeder. maximal. maximum. maximo. massimo. mindestens minimal. minimum. minimo. menos.
-        moins. most. must. najmniej ohne. only. presupuesto presupu orcamento sans. sem. senza. sin.
+        almeno. bez. budget. cada. cannot. constraint each. every. exactly. genau. hochstens jede.
+        jeder. least. massimo. maximal. maximo. maximum. menos. mindestens minimal. minimo. minimum.
+        moins. most. must. najmniej ohne. only. orcamento presupu presupuesto sans. sem. senza. sin.
         under. utan. within. without. zonder
         """,
     Kind.SIMPLE: """
-        bedeut betekent birthday caption. cevir. correct. corrig  dire. dit. dize. emoji. formal.
-        formale. formell gedicht grammar. grammat haiku. heisst. joke. korrig limerick mean. meaning.
-        means. opposite. orthogr paraphras plural. poem. poema. poeme. polite. politer popraw przetlum
-        rechtsch reformul rephras reword. reim. rhyme. rhymes. say. shorten. shorter. signif sinonim
-        slogan. spell. spelled. spelling. stands. stand. synonym terjemah traduc traduis. traduz.
-        translat translate ubersetz vertaal
+        bedeut betekent birthday caption. cevir. correct. corrig dire. dit. dize. emoji. formal.
+        formale. formell gedicht grammar. grammat haiku. heisst. joke. korrig limerick mean.
+        meaning. means. opposite. orthogr paraphras plural. poem. poema. poeme. polite. politer
+        popraw przetlum rechtsch reformul reim. rephras reword. rhyme. rhymes. say. shorten.
+        shorter. signif sinonim slogan. spell. spelled. spelling. stand. stands. synonym terjemah
+        traduc traduis. traduz. translat translate ubersetz vertaal
         """,
     Kind.FACT: """
-        born. capital. capitale. chi. cuando. died. donde. founded. hauptstad hoofdstad invented. kdo.
-        kto. named. name. quand. qui. quien. quienes. stolica. vem. wann. wem. wer. when. where. who. whom.
-        whose. wrote. year.
+        born. capital. capitale. chi. cuando. died. donde. founded. hauptstad hoofdstad invented.
+        kdo. kto. name. named. quand. qui. quien. quienes. stolica. vem. wann. wem. wer. when.
+        where. who. whom. whose. wrote. year.
         """,
 }
 
