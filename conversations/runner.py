@@ -14,6 +14,7 @@ from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
+from conversations.choosing import kept_route
 from conversations.claims import Claim, LeaseLost
 from conversations.context import continue_prompt, count_turn
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
@@ -27,7 +28,6 @@ from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
 from llm.errors import StreamBroken
 from llm.pricing import Call, CallEnding, bill_call
-from llm.registry import AUTO
 from llm.tokens import estimate_tokens
 from llm.types import Finished, Prompt, TextDelta, Usage
 
@@ -45,6 +45,8 @@ class GenerationRun:
         self._generation = generation
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
+        # Who may answer, best first; then who does.
+        self._candidates: tuple[ModelSpec, ...] = ()
         self._spec: ModelSpec | None = None
         self._prompt: Prompt | None = None
         self._calls: list[Call] = []
@@ -90,9 +92,9 @@ class GenerationRun:
     async def _write(self) -> Outcome:
         generation = self._generation
         try:
-            self._spec = get_registry().resolve(generation.requested_model)
-            is_auto = generation.requested_model == AUTO
-            self._route_reason = "default model" if is_auto else "chosen by name"
+            kept = kept_route(generation)
+            self._candidates, self._spec = kept.candidates, kept.candidates[0]
+            self._route_reason = kept.reason
             await self._begin(generation)
             task = await patient_db_call(load_task, generation, self._spec)
             self._prompt, self._answer = task.prompt, task.answer

@@ -53,6 +53,21 @@ def get_registry() -> Registry:
     return registry
 
 
+def preview_registry(*, everything: bool = False) -> Registry:
+    """Return a registry to ask about models, not to ask them.
+
+    It also has the local models that only a serving process runs; or all that the catalogue has.
+    """
+    catalog = read_catalog()
+    hosted = _find_hosted(catalog)
+    if everything:
+        hosted |= {spec.name: Endpoint(spec.base_url, NO_KEY) for spec in catalog.endpoints}
+    local = StaticEndpoint("") if everything or settings.LOCAL_MODEL else _external_server()
+    registry = Registry(catalog, hosted=hosted, local=local)
+    registry.override(_overrides)
+    return registry
+
+
 def read_catalog() -> Catalog:
     """Return the shipped catalogue and what MODELS_FILE adds to it. Raises CatalogError."""
     return load_catalog(*([Path(settings.MODELS_FILE)] if settings.MODELS_FILE else []))

@@ -67,14 +67,13 @@ def read_prompts(path: Path) -> list[Labelled]:
 def _read_line(line: str, where: str) -> Labelled:
     try:
         row = json.loads(line)
-        prompt = Labelled(
-            row["text"], row["label"], row.get("category", ""), row.get("language", "")
-        )
-    except (ValueError, KeyError, TypeError) as exc:
+        text, label = row["text"], row["label"]
+        category, language = row.get("category", ""), row.get("language", "")
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise BadPrompts(f"{where}: needs an object with text and label") from exc
-    if not isinstance(prompt.text, str) or prompt.label not in get_args(Tier):
+    if not isinstance(text, str) or label not in get_args(Tier):
         raise BadPrompts(f"{where}: label must be one of {', '.join(get_args(Tier))}")
-    return prompt
+    return Labelled(text, label, str(category), str(language))
 
 
 def judge(prompts: Iterable[Labelled], models: Sequence[ModelSpec], *, plan: str) -> list[Judged]:

@@ -117,8 +117,7 @@ def route(asked: Asked, models: Sequence[ModelSpec], *, chosen: ModelSpec | None
     is none, and ModelNotInPlan when the person's plan leaves none.
     """
     if chosen is not None:
-        if asked.plan not in chosen.plans:
-            raise ModelNotInPlan(detail={"model": chosen.name, "plans": list(chosen.plans)})
+        check_plan(chosen, asked.plan)
         is_smart = chosen.tier == "smart"
         return Route(with_fallbacks(chosen, models, asked.plan), Reason.CHOSEN, is_earned=is_smart)
     pool = find_pool(models, asked.plan)
@@ -129,6 +128,12 @@ def route(asked: Asked, models: Sequence[ModelSpec], *, chosen: ModelSpec | None
         is_earned=choice.is_earned,
         score=choice.score,
     )
+
+
+def check_plan(spec: ModelSpec, plan: str) -> None:
+    """Raises ModelNotInPlan, with the plans that have the model."""
+    if plan not in spec.plans:
+        raise ModelNotInPlan(detail={"model": spec.name, "plans": list(spec.plans)})
 
 
 def prefer(models: Iterable[ModelSpec], catalog: Catalog) -> list[ModelSpec]:
@@ -167,6 +172,20 @@ def with_fallbacks(
     """Return a model and those of its fallbacks that are available and in the plan, best first."""
     by_name = {other.name: other for other in models if plan in other.plans}
     return (spec, *(by_name[name] for name in spec.fallbacks if name in by_name))
+
+
+def find_stand_ins(
+    gone: ModelSpec | None, models: Sequence[ModelSpec], plan: str
+) -> tuple[ModelSpec, ...]:
+    """Return who may answer for a model that is not available any more, best first.
+
+    Its own fallbacks, or else one of its tier with that one's. Raises as `find_pool` does.
+    """
+    pool = find_pool(models, plan)
+    if gone is None:
+        return with_fallbacks(pool[0], models, plan)
+    own = with_fallbacks(gone, models, plan)[1:]
+    return own or with_fallbacks(_first_of(gone.tier, pool) or pool[0], models, plan)
 
 
 @dataclass(frozen=True, slots=True)
