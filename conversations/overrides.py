@@ -24,7 +24,7 @@ def read_overrides() -> dict[str, Override]:
         row.name: Override(
             is_off=row.is_off,
             answer_tokens=row.answer_tokens,
-            plans=None if row.plans is None else tuple(row.plans),
+            plans=tuple(map(str, row.plans)) if isinstance(row.plans, list) else None,
         )
         for row in ModelOverride.objects.all()
     }

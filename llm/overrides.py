@@ -27,6 +27,8 @@ class Override:
         unknown = sorted(set(self.plans or ()) - set(PLANS))
         if unknown:
             faults["plans"] = f"There is no plan {', '.join(unknown)}: {', '.join(PLANS)}."
+        elif self.plans == ():
+            faults["plans"] = "At least one plan has it; otherwise switch it off."
         return faults
 
     def apply(self, spec: ModelSpec) -> ModelSpec:
