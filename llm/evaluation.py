@@ -41,10 +41,13 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
+    """A prompt's route, and the money: as routed, as labelled, and from a smart model always."""
+
     prompt: Labelled
     route: Route
-    routed_micros: float
-    smart_micros: float
+    routed_micros: int
+    labelled_micros: int
+    smart_micros: int
 
     @property
     def is_right(self) -> bool:
@@ -82,25 +85,30 @@ def judge(prompts: Iterable[Labelled], models: Sequence[ModelSpec], *, plan: str
     Raises UnknownModel or ModelNotInPlan where there is no model, as routing does.
     """
     pool = find_pool(models, plan)
-    smart = next((spec for spec in pool if spec.tier == "smart"), pool[0])
+    by_tier = {tier: next((s for s in pool if s.tier == tier), pool[0]) for tier in get_args(Tier)}
     judged = []
     for prompt in prompts:
         asked = Asked(prompt.text, plan, context_tokens=CONTEXT_TOKENS)
         found = route(asked, models)
         tokens = question_tokens(asked) + CONTEXT_TOKENS
         usage = Usage(tokens, ANSWER_TOKENS[prompt.label])
-        costs = (cost_micros(usage, spec) for spec in (found.primary, smart))
+        models_asked = (found.primary, by_tier[prompt.label], by_tier["smart"])
+        costs = (cost_micros(usage, spec) for spec in models_asked)
         judged.append(Judged(prompt, found, *costs))
     return judged
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What became of some prompts; `confusion` counts (label, routed to)."""
+    """What became of some prompts; `confusion` counts (label, routed to).
+
+    `saved` and `saved_if_right` are shares of what always asking a smart model would cost: of the
+    routes found, and of those that the labels want.
+    """
 
     confusion: Counter[tuple[Tier, Tier]]
-    routed_micros: float
-    smart_micros: float
+    saved: float
+    saved_if_right: float
 
     @property
     def count(self) -> int:
@@ -111,14 +119,9 @@ class Figures:
         right = sum(number for (label, to), number in self.confusion.items() if label == to)
         return right / self.count
 
-    @property
-    def saved(self) -> float:
-        """Return the share of the money that always asking a smart model would cost."""
-        return 1 - self.routed_micros / self.smart_micros if self.smart_micros else 0.0
-
 
 def sum_up(judged: Sequence[Judged], *, fast_share: float | None = None) -> Figures:
-    """Return the figures of these prompts, their money as if so many of them were simple."""
+    """Return the figures of these prompts, their money as if so large a share were simple."""
     fast = sum(one.prompt.label == "fast" for one in judged)
     weights = {"fast": 1.0, "smart": 1.0}
     if fast_share is not None and 0 < fast < len(judged):
@@ -126,8 +129,12 @@ def sum_up(judged: Sequence[Judged], *, fast_share: float | None = None) -> Figu
             "fast": fast_share * len(judged) / fast,
             "smart": (1 - fast_share) * len(judged) / (len(judged) - fast),
         }
+    routed, labelled, always = (
+        sum(weights[one.prompt.label] * getattr(one, f"{kind}_micros") for one in judged)
+        for kind in ("routed", "labelled", "smart")
+    )
     return Figures(
         Counter((one.prompt.label, one.route.primary.tier) for one in judged),
-        sum(weights[one.prompt.label] * one.routed_micros for one in judged),
-        sum(weights[one.prompt.label] * one.smart_micros for one in judged),
+        saved=1 - routed / always if always else 0.0,
+        saved_if_right=1 - labelled / always if always else 0.0,
     )

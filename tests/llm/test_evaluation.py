@@ -51,16 +51,22 @@ def test_figures_are_sums_over_what_was_judged():
         ("smart", "fast"): 1,
     }
     assert figures.accuracy == 0.75
-    # 1,100 tokens in all of the prompts' answers at ten dollars a million, or half a dollar.
-    assert figures.smart_micros == pytest.approx(sum(one.smart_micros for one in judged))
-    assert 0 < figures.routed_micros < figures.smart_micros
-    assert sum_up(judged, fast_share=0.9).saved > figures.saved
+    # Some 300 tokens before each, 200 or 900 after, at two and ten dollars a million; a twentieth
+    # from the fast model. One that should have been smart was routed there too.
+    fast, smart = 300 * 2 + 200 * 10, 300 * 2 + 900 * 10
+    assert figures.saved_if_right == pytest.approx(0.95 * 2 * fast / (2 * fast + 2 * smart), abs=0.01)
+    assert figures.saved == pytest.approx(
+        figures.saved_if_right + 0.95 * smart / (2 * fast + 2 * smart), abs=0.01
+    )
+    everyday = sum_up(judged, fast_share=0.9)
+    assert everyday.confusion == figures.confusion
+    assert everyday.saved_if_right > figures.saved_if_right
 
 
 def test_without_hosted_models_nothing_is_saved_and_nothing_fails():
     local = [spec for spec in MODELS if spec.is_local]
     figures = sum_up(judge(read_prompts(HELD), local, plan="free"))
-    assert figures.saved == 0
+    assert figures.saved == figures.saved_if_right == 0
 
 
 @pytest.mark.parametrize(

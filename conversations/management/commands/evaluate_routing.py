@@ -75,10 +75,10 @@ def _report(judged: list[Judged]) -> Iterable[str]:
             group = [one for one in judged if getattr(one.prompt, name) == part]
             right = sum(one.is_right for one in group)
             yield f"    {part or '-':14} {right:3} of {len(group):3}"
-    yield (
-        f"  money saved against always smart: {whole.saved:.1%} on this mix, "
-        f"{everyday.saved:.1%} if {EVERYDAY_FAST_SHARE:.0%} of questions were simple"
-    )
+    yield "  money saved against always smart, and if every route were right:"
+    yield f"    on this mix                        {whole.saved:.1%}, {whole.saved_if_right:.1%}"
+    share = f"if {EVERYDAY_FAST_SHARE:.0%} of questions were simple"
+    yield f"    {share:34} {everyday.saved:.1%}, {everyday.saved_if_right:.1%}"
     yield (
         f"  (assumed: {CONTEXT_TOKENS} tokens before each question, answers of "
         f"{ANSWER_TOKENS['fast']} tokens to simple questions and {ANSWER_TOKENS['smart']} to others)"
