@@ -54,7 +54,9 @@ def test_figures_are_sums_over_what_was_judged():
     # Some 300 tokens before each, 200 or 900 after, at two and ten dollars a million; a twentieth
     # from the fast model. One that should have been smart was routed there too.
     fast, smart = 300 * 2 + 200 * 10, 300 * 2 + 900 * 10
-    assert figures.saved_if_right == pytest.approx(0.95 * 2 * fast / (2 * fast + 2 * smart), abs=0.01)
+    assert figures.saved_if_right == pytest.approx(
+        0.95 * 2 * fast / (2 * fast + 2 * smart), abs=0.01
+    )
     assert figures.saved == pytest.approx(
         figures.saved_if_right + 0.95 * smart / (2 * fast + 2 * smart), abs=0.01
     )
