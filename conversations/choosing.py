@@ -76,7 +76,8 @@ def choose(
     asked = Asked(
         text="" if chosen else _read_question(conversation, draft, cipher),
         plan=conversation.user.plan,
-        question_tokens=sizes[0],
+        # It may be deleted just now; then its place cannot be taken either.
+        question_tokens=sizes[0] if sizes else 0,
         context_tokens=sum(sizes[1:]) + count_turn(system),
         follows_smart=place <= conversation.smart_until,
         allowance=Allowance(limit, remaining=limit - standing.used),

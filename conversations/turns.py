@@ -268,7 +268,7 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     title: bytes | None = None
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
-    return Draft(seq, question, request.content, title)
+    return Draft(seq, question, text=request.content, title_sealed=title)
 
 
 def _title_from(content: str) -> str:
