@@ -35,11 +35,16 @@ SEQS_PER_TURN = 2
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A route, the tokens to reserve for it, and until which answer a smart model stays."""
+    """A route, the size of its first model's prompt, and until which answer a smart model stays."""
 
     route: Route
-    tokens: int
+    prompt_tokens: int
     smart_until: int
+
+    @property
+    def tokens(self) -> int:
+        """Return the most that the answer can use, prompt included."""
+        return self.prompt_tokens + self.route.primary.answer_tokens
 
 
 def find_choice(requested: str, plan: str) -> ModelSpec | None:
@@ -86,8 +91,7 @@ def choose(
     smart_until = conversation.smart_until
     if found.is_earned:
         smart_until = place + FOLLOW_UPS * SEQS_PER_TURN
-    spec = found.primary
-    return Choice(found, count_prompt(sizes, system, spec) + spec.answer_tokens, smart_until)
+    return Choice(found, count_prompt(sizes, system, found.primary), smart_until)
 
 
 def _read_question(conversation: Conversation, draft: Draft, cipher: DataCipher) -> str:
