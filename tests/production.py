@@ -136,6 +136,8 @@ class Production:
             "LOCAL_MODEL_URL": provider_url,
             "LOCAL_MODEL_API_KEY": "scripted",
             "FREE_SENDS_PER_MINUTE": "1000000",
+            "FREE_SENDS_PER_DAY": "1000000",
+            "REQUESTS_PER_MINUTE": "1000000",
             "FREE_BUDGET_TOKENS": str(10**12),
             "LOG_LEVEL": "WARNING",
             **(environment or {}),

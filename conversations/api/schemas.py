@@ -105,6 +105,12 @@ class BudgetView(Answer):
     resets_at: datetime
 
 
+class RateWindow(Answer):
+    limit: int
+    remaining: int
+    resets_in: int
+
+
 class Me(Answer):
     user_id: UUID
     email: str
@@ -112,4 +118,5 @@ class Me(Answer):
     custom_instructions: str | None
     rate_limit: int
     rate_limit_remaining: int
+    rate_limits: dict[str, RateWindow]
     budget: BudgetView

@@ -31,6 +31,7 @@ test("every refusal says what to do", () => {
   const error = (status, more) => explain({ status, code: "x", message: "M.", retryAfter: null, detail: null, ...more });
   assert.match(error(402, { detail: { resetsAt: "2026-12-01T00:00:00Z" } }).text, /resets on/);
   assert.match(error(429, { retryAfter: 8 }).text, /8 seconds/);
+  assert.match(error(429, { retryAfter: 7200, detail: { window: "day", limit: 500 } }).text, /500 .* 2 hours/);
   assert.equal(error(401).action, "signin");
   assert.equal(error(503, { retryAfter: 3 }).action, "wait");
   assert.equal(error(0, { code: "network" }).title, "No connection");
