@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -51,7 +51,7 @@ class QuickRedis:
             try:
                 connection, is_new = self._idle.pop(), False
             except IndexError:
-                connection, is_new = self._pool.make_connection(), True
+                connection, is_new = cast(AbstractConnection, self._pool.make_connection()), True
             try:
                 return self._exchange(connection, command)
             except RedisConnectionError:
@@ -67,14 +67,15 @@ class QuickRedis:
 
     def _exchange(self, connection: AbstractConnection, command: tuple[str | int, ...]) -> Any:
         try:
-            connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            packed = connection.pack_command(*command)  # type: ignore[no-untyped-call]
+            connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
             reply = connection.read_response()
         except ResponseError:
             # An answer like any other, of which nothing is left on the connection.
             self._idle.append(connection)
             raise
         except BaseException:
-            connection.disconnect()
+            connection.disconnect()  # type: ignore[no-untyped-call]
             raise
         self._idle.append(connection)
         return reply

@@ -14,6 +14,7 @@ from chatbot.accounts.rates import RateStatus
 from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
 from chatbot.core.errors import RateLimited
+from conversations.eventlog import EventLog
 from tests.conversations.test_consumers import open_socket
 from tests.factories import make_conversation, make_person
 
@@ -178,7 +179,7 @@ class Doors:
 
 
 @pytest.fixture
-async def doors(transactional_db: None, models: None) -> Doors:
+async def doors(transactional_db: None, models: None, event_log: EventLog) -> Doors:
     def make() -> Doors:
         person = make_person()
         conversations = [str(make_conversation(person).pk) for _ in range(12)]

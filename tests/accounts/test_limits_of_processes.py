@@ -141,7 +141,7 @@ def test_without_redis_sends_can_be_refused_and_nothing_else(
     for _ in range(2):
         with pytest.raises(Unavailable) as caught:
             count_send(user)
-    assert caught.value.body()["retryAfter"] == 5
+        assert caught.value.body()["retryAfter"] == 5
     count_request(user)
     assert read_rate(user).windows[0].limit == LIMIT
     valkey.start()

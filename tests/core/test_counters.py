@@ -107,7 +107,7 @@ def test_a_counter_in_memory_ends_after_its_time(
 ) -> None:
     settings.REDIS_URL = ""
     now = [0.0]
-    monkeypatch.setattr(counters.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("chatbot.core.counters.time.monotonic", lambda: now[0])
     counter = make(5, keep_s=40)
     take([counter])
     now[0] = 39
@@ -123,7 +123,7 @@ def test_memory_keeps_no_more_than_what_has_not_ended(
     settings.REDIS_URL = ""
     memory = counters._Memory()
     now = [0.0]
-    monkeypatch.setattr(counters.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("chatbot.core.counters.time.monotonic", lambda: now[0])
     for _ in range(3 * counters.SWEEP_AT):
         memory.take([make(5, keep_s=10)])
         now[0] += 0.1
