@@ -64,6 +64,7 @@ class Web(Process):
         command = [sys.executable, "-m", "uvicorn", "chatbot.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--loop", "asyncio"]
         command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+        command += ["--no-proxy-headers"]
         command += ["--timeout-graceful-shutdown", DRAIN_S]
         command += ["--no-access-log", "--log-level", "warning"]
         super().__init__(
