@@ -159,10 +159,11 @@ async def raise_storm(
 ) -> Storm:
     """Cut off a reader for each account and let them return; calls `advance` for each."""
     provider.script(**script(len(tokens)))
-    url = production.webs[0].url
+    # One after the other, so that each process has as many readers by either door.
+    urls = [web.url for web in production.webs for _ in DOORS]
     async with asyncio.TaskGroup() as group:
         joining = [
-            group.create_task(_join(url, token, number, advance))
+            group.create_task(_join(urls[number % len(urls)], token, number, advance))
             for number, token in enumerate(tokens)
         ]
     returns = [task.result() for task in joining]

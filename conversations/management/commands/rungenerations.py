@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import uuid4
 
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -46,7 +47,9 @@ class Command(BaseCommand):
                 "Set REDIS_URL: without it, only the process that accepts messages can write "
                 "answers. `manage.py serve` does both."
             )
-        asyncio.run(self._work(owner_name(), concurrency))
+        # A worker's time goes into sockets; unlike a web process it takes no bursts of new ones.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._work(owner_name(), concurrency))
 
     async def _work(self, owner: str, concurrency: int) -> None:
         log = get_event_log()
