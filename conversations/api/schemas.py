@@ -56,6 +56,13 @@ class MessageError(Answer):
     message: str
 
 
+class UsageView(Answer):
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_micros: int
+
+
 class MessageView(Answer):
     message_id: UUID
     seq: int
@@ -68,6 +75,7 @@ class MessageView(Answer):
     created_at: datetime
     generation_id: UUID | None
     error: MessageError | None
+    usage: UsageView | None
     feedback: FeedbackView | None
 
 

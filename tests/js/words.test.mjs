@@ -6,6 +6,7 @@ import { explain } from "../../static/js/errors.js";
 import { hasRecentText, localMessage, mergeNewest, mergeOlder, settleAnswer } from "../../static/js/messages.js";
 import { createStore } from "../../static/js/store.js";
 import { dayGroup, duration, queueWords } from "../../static/js/time.js";
+import { usageWords } from "../../static/js/usage.js";
 import { uuid } from "../../static/js/uuid.js";
 
 test("days are grouped by the reader's calendar", () => {
@@ -25,6 +26,13 @@ test("the queue is told in words", () => {
   assert.equal(queueWords({ position: 1, etaMs: null }), "Waiting in the queue at position 1");
   assert.equal(queueWords(null), "Waiting in the queue");
   assert.deepEqual([0, 1, 59.2, 90, 7200].map(duration), ["1 second", "1 second", "1 minute", "2 minutes", "2 hours"]);
+});
+
+test("what an answer took is told in words", () => {
+  const took = (cachedTokens) => usageWords({ inputTokens: 21, cachedTokens, outputTokens: 40, costMicros: 0 });
+  assert.equal(took(1034), "1,055 tokens read, 1,034 of them from the cache; 40 written");
+  assert.equal(took(0), "21 tokens read; 40 written");
+  assert.equal(usageWords(null), "");
 });
 
 test("every refusal says what to do", () => {
