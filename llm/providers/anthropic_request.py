@@ -73,13 +73,14 @@ def _write_blocks(
 ) -> None:
     """Write all texts as blocks, marked or not: from turn to turn nothing changes but the marks.
 
-    A summary of what came before the turns is a block of its own after the system text, with the
-    fourth mark.
+    One mark is left: a summary of earlier turns would be a block of its own after the system text.
     """
-    question["messages"] = [
-        {"role": turn.role, "content": [_block(turn.text, is_marked=place in breakpoints.turns)]}
-        for place, turn in enumerate(prompt.turns)
-    ]
+    messages: list[MessageParam] = []
+    marked = breakpoints.turns
+    for place, turn in enumerate(prompt.turns):
+        content = [_block(turn.text, is_marked=place in marked)]
+        messages.append(cast("MessageParam", {"role": turn.role, "content": content}))
+    question["messages"] = messages
     if prompt.system:
         question["system"] = [_block(prompt.system, is_marked=breakpoints.system)]
 

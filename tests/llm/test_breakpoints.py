@@ -14,8 +14,9 @@ LEAST = 512
 
 def conversation(turns: int, *, system: str = LONG, opening: str = "") -> Prompt:
     """Return a prompt of so many turns, the last of them a question."""
-    roles = ("user", "assistant")
-    said = tuple(Turn(roles[n % 2], f"{opening}Turn {n}.") for n in range(turns))
+    said = tuple(
+        Turn("assistant" if n % 2 else "user", f"{opening}Turn {n}.") for n in range(turns)
+    )
     return Prompt(system, said, 100)
 
 
