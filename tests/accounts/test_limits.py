@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -243,6 +244,26 @@ async def test_a_repeat_is_counted_once_and_never_refused(
         await doors.send_over_http()
     assert (await doors.send_over_http()).status_code == 429
     assert (await doors.send_over_http(conversation, **key)).json() == first.json()
+
+
+async def test_tries_of_one_send_at_once_are_counted_once(
+    pass_time: Callable[[float], None], doors: Doors
+) -> None:
+    conversation = (await doors.get("/conversations")).json()["items"][0]["conversationId"]
+    async with asyncio.TaskGroup() as group:
+        tries = [
+            group.create_task(doors.send_over_http(conversation, **{"Idempotency-Key": "same"}))
+            for _ in range(6)
+        ]
+    answers = [each.result() for each in tries]
+    accepted = [answer.json() for answer in answers if answer.status_code == 202]
+    assert accepted
+    assert all(answer == accepted[0] for answer in accepted)
+    # More than the limit at once: what is refused may be sent again, and is answered then.
+    assert {answer.status_code for answer in answers} <= {202, 429}
+    again = await doors.send_over_http(conversation, **{"Idempotency-Key": "same"})
+    assert again.json() == accepted[0]
+    assert again["RateLimit-Remaining"] == "2"
 
 
 async def test_a_send_that_is_refused_for_another_reason_does_not_count(
