@@ -12,14 +12,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
 from uuid import UUID, uuid4
 
 import orjson
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from chatbot.accounts.budgets import reserve_tokens
+from chatbot.accounts.budgets import month_of, reserve_tokens
 from chatbot.accounts.limits import count_request, count_send, read_rate
 from chatbot.accounts.models import Plan, User
 from chatbot.accounts.rates import RateStatus
@@ -34,7 +33,7 @@ from chatbot.core.errors import (
 )
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
-from conversations.context import count_turn
+from conversations.choosing import choose, find_choice
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -42,13 +41,13 @@ from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify_on_commit
-from conversations.prompts import ContentUnavailable, count_prompt, system_text
-from conversations.queries import find_generation, find_waiting_for, walk_sizes
+from conversations.prompts import ContentUnavailable
+from conversations.queries import Standing, find_generation, find_standing
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
-from llm.conf import get_registry
+from llm.tokens import count_turn
 
 TITLE_CHARS = 60
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
@@ -103,8 +102,8 @@ async def start_turn(
 ) -> StartedTurn:
     """Accept a message and queue its answer; a repeat under the same key returns the first.
 
-    Raises ConversationNotFound, InvalidParent, UnknownModel, MessageTooLong, GenerationActive,
-    IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
+    Raises ConversationNotFound, InvalidParent, UnknownModel, ModelNotInPlan, MessageTooLong,
+    GenerationActive, IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
     """
     # A parent of null is the root of a new branch; one left out is the last message shown.
     parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
@@ -167,18 +166,18 @@ def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTu
 
 
 def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    conversation, own_active = _look_at(ask)
-    spec = get_registry().resolve(ask.model or conversation.model)
+    standing = _look_at(ask)
+    chosen = find_choice(ask.model or standing.conversation.model, ask.user.plan)
     counted = count_send(ask.user)
     try:
         for _ in range(MAX_TRIES):
             try:
                 with transaction.atomic():
-                    new = _commit(ask, conversation, spec, draft(conversation), own_active)
+                    new = _commit(ask, standing, chosen, draft(standing.conversation))
                 return StartedTurn(*new, is_new=True, rate=counted.rate)
             except (PlaceTaken, IntegrityError):
                 # Two at once: a constraint let one through, and it is committed by now.
-                conversation, own_active = _look_at(ask)
+                standing = _look_at(ask)
             except CannotOpen as exc:
                 raise ContentUnavailable from exc
         raise Conflict
@@ -187,14 +186,15 @@ def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTur
         raise
 
 
-def _look_at(ask: _Ask) -> tuple[Conversation, int]:
-    """Return the conversation, and how many answers the person waits for elsewhere."""
-    conversation, active = find_waiting_for(ask.user.pk, ask.conversation_id)
+def _look_at(ask: _Ask) -> Standing:
+    """Return the conversation, and what else of the person's matters; nothing is written here."""
+    month = month_of(timezone.now())
+    standing = find_standing(ask.user.pk, ask.conversation_id, month)
     # Known already; reading it again would be one more query.
-    conversation.user = ask.user
-    if active:
-        _check_free(conversation)
-    return conversation, active
+    standing.conversation.user = ask.user
+    if standing.active:
+        _check_free(standing.conversation)
+    return standing
 
 
 def _find_earlier(ask: _Ask) -> StartedTurn | None:
@@ -235,25 +235,21 @@ def due_at(user: User, *, own_active: int, now: datetime) -> datetime:
 
 
 def _commit(
-    ask: _Ask, conversation: Conversation, spec: ModelSpec, draft: Draft, own_active: int
+    ask: _Ask, standing: Standing, chosen: ModelSpec | None, draft: Draft
 ) -> tuple[StreamKey, UUID]:
     now = timezone.now()
-    question = draft.question
+    conversation, question = standing.conversation, draft.question
+    cipher = open_cipher(conversation)
+    choice = choose(standing, draft, chosen=chosen, cipher=cipher)
     answer = Message(
         conversation=conversation,
-        seq=take_places(conversation, draft, now=now),
+        seq=take_places(conversation, draft, smart_until=choice.smart_until, now=now),
         parent_seq=draft.parent_seq,
         role=Role.ASSISTANT,
         status=Status.PENDING,
     )
     insert(*([question, answer] if question else [answer]))
-    cipher = open_cipher(conversation)
-    sizes = walk_sizes(conversation.pk, question.parent_seq if question else draft.parent_seq)
-    if question:
-        sizes = chain([question.token_count], sizes)
-    system = system_text(conversation, cipher)
-    tokens = count_prompt(sizes, system, spec) + spec.answer_tokens
-    month = reserve_tokens(ask.user, tokens, now=now)
+    month = reserve_tokens(ask.user, choice.tokens, now=now)
     generation = Generation(
         conversation=conversation,
         user=ask.user,
@@ -262,9 +258,11 @@ def _commit(
         idempotency_key=ask.idempotency_key,
         request_digest=ask.digest,
         requested_model=ask.model or conversation.model,
+        routed_model=choice.route.primary.name,
+        route_reason=choice.route.reason,
         budget_month=month,
-        reserved_tokens=tokens,
-        due=due_at(ask.user, own_active=own_active, now=now),
+        reserved_tokens=choice.tokens,
+        due=due_at(ask.user, own_active=standing.active, now=now),
     )
     insert(generation)
     announce_work()
@@ -296,7 +294,7 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     title: bytes | None = None
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
-    return Draft(seq, question, title)
+    return Draft(seq, question, text=request.content, title_sealed=title)
 
 
 def _title_from(content: str) -> str:

@@ -71,6 +71,7 @@ class MessageView(Answer):
     content: str | None
     status: Literal["complete", "pending", "stopped", "halted", "failed", "unavailable"]
     model: str | None
+    route_reason: str | None
     token_count: int
     created_at: datetime
     generation_id: UUID | None
@@ -98,11 +99,13 @@ class ModelItem(Answer):
     tier: str
     context_window: int
     max_output: int
+    in_plan: bool
 
 
 class ModelList(Answer):
     items: list[ModelItem]
     default: str
+    reasons: dict[str, str]
 
 
 class BudgetView(Answer):

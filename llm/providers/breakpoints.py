@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from llm.tokens import count_turn
 from llm.types import Prompt, Turn
 
 # Two of these lie within one mark's sight, which is 20 blocks.
@@ -58,7 +58,7 @@ def _first_kept(prompt: Prompt, least_tokens: int) -> int:
 
 
 def _size(text: str) -> int:
-    return estimate_tokens(text) + TOKENS_PER_MESSAGE if text else 0
+    return count_turn(text) if text else 0
 
 
 def _is_said(turn: Turn) -> bool:

@@ -6,7 +6,8 @@ import random
 import pytest
 from hypothesis import given, strategies as st
 
-from conversations.context import PastTurn, Window, assemble_prompt, count_turn, join_system
+from conversations.context import PastTurn, Window, assemble_prompt, join_system
+from llm.tokens import count_turn
 
 WINDOW = Window(context=400, answer=100)
 
