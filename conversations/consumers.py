@@ -75,10 +75,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_PENDING_FRAMES)
         self._work: list[asyncio.Task[None]] = []
         try:
-            await self._authenticate()
+            await self._authenticate(counts=True)
         except (ChatError, *DatabaseAway) as exc:
             # Accepted first: a browser cannot read why a handshake was refused.
             await self.accept()
+            if isinstance(exc, RateLimited):
+                await self._send_error(exc, {})
             await self._turn_away(exc)
             return
         await self.channel_layer.group_add(group_of(self.user.pk), self.channel_name)
@@ -104,14 +106,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
         except ChatError as exc:
             await self._send_error(exc, {})
 
-    async def _authenticate(self) -> None:
+    async def _authenticate(self, *, counts: bool) -> None:
+        """Find out who this is now; what `counts` is a request, which sends are not."""
         self.user = await authenticate_socket(
-            list(self.scope["headers"]), self.scope.get("session")
+            list(self.scope["headers"]), self.scope.get("session"), counts=counts
         )
 
     async def _turn_away(self, exc: Exception) -> None:
-        if isinstance(exc, DatabaseAway):
-            # Who asks is not known; a client that tries again will be.
+        if isinstance(exc, (*DatabaseAway, RateLimited)):
+            # Who asks is not known, or asks too often; a client that tries again will be served.
             await self.close(CLOSE_TRY_AGAIN_LATER)
         elif isinstance(exc, Forbidden):
             await self.close(CLOSE_FORBIDDEN)
@@ -138,7 +141,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 if not isinstance(kind, str) or kind not in doors:
                     raise InvalidFrame("The type of the frame is not one this service knows.")
                 if kind != "ping":
-                    await self._authenticate()
+                    await self._authenticate(counts=kind not in {"send", "regenerate"})
                 await doors[kind](frame)
             except ValidationError as exc:
                 await self._send_error(_invalid(exc), frame)
@@ -185,6 +188,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 "generationId": str(turn.generation_id),
                 "messageId": str(turn.message_id),
                 "clientId": client_id,
+                "rateLimitRemaining": turn.rate.tightest.remaining,
             }
         )
         self._follow(await read_turn(self.user, turn))
@@ -230,7 +234,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             try:
-                await self._authenticate()
+                await self._authenticate(counts=False)
             except ChatError as exc:
                 await self._turn_away(exc)
                 return
