@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
+# How often those who wait are told where they stand.
+BOARD_S = 1.0
 # What an answer that is being stored may take on top of a drain's grace.
 STORE_S = 2.0
 # Stops heard of, for generations that are only just being claimed.
@@ -59,7 +61,6 @@ class GenerationWorker:
         self._has_stopped_looking.set()
         self._is_drained = asyncio.Event()
         self._poll_at = 0.0
-        self._reap_at = 0.0
         self._board = QueueBoard(log)
 
     @property
@@ -75,6 +76,11 @@ class GenerationWorker:
             spawn(self._report(), name="worker report"),
             spawn(hear_other_processes(bell, self._has_room), name="doorbell"),
         ]
+        # These wait for the log, which may be away: no claim waits for them, and no drain.
+        lookers_on = [
+            spawn(self._tell_line(), name="queue board"),
+            spawn(self._reap(), name="reaper"),
+        ]
         try:
             self._has_stopped_looking.clear()
             try:
@@ -84,13 +90,15 @@ class GenerationWorker:
                     await self._sleep_until_woken()
             finally:
                 self._has_stopped_looking.set()
+                for task in lookers_on:
+                    task.cancel()
             # What still runs keeps its lease, and hears when it is to stop.
             await self._is_drained.wait()
         finally:
             remove_bell(bell)
             for task in companions:
                 task.cancel()
-            await asyncio.wait(companions)
+            await asyncio.wait([*companions, *lookers_on])
 
     async def drain(self, *, grace_s: float) -> None:
         """Take no new work, give running answers `grace_s` seconds, hand over the rest."""
@@ -133,24 +141,9 @@ class GenerationWorker:
     async def _look_for_work(self) -> None:
         try:
             await self._fill_slots()
-            await self._reap()
         except Exception:
             # The worker outlives whatever goes wrong; what it did not do is still in the database.
             logger.exception("Looking for work failed; trying again")
-
-    async def _reap(self) -> None:
-        """End what no worker can finish, and tell its readers."""
-        now = asyncio.get_running_loop().time()
-        if now < self._reap_at:
-            return
-        self._reap_at = now + REAP_S
-        for generation in await db_call(list_abandoned):
-            cipher = try_cipher(generation.conversation)
-            key = StreamKey(generation.conversation_id, generation.pk, cipher)
-            text = await read_text(self._log, key)
-            ended = await db_call(fail_abandoned, generation, text)
-            if ended is not None:
-                await log_ended(ended, self._log)
 
     async def _fill_slots(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -160,7 +153,6 @@ class GenerationWorker:
                 logger.warning("Generation %s lost its worker; taken over", claim.generation_id)
         await self._claim(claim_waiting)
         self._note_room()
-        await self._board.post(is_full=not self._has_room.is_set())
 
     async def _claim(self, claim: Callable[[str, int], list[Claim]]) -> list[Claim]:
         free = self._concurrency - len(self._runs)
@@ -215,6 +207,32 @@ class GenerationWorker:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    async def _tell_line(self) -> None:
+        while True:
+            try:
+                await self._board.post(is_full=not self._has_room.is_set())
+            except Exception:
+                logger.exception("The line was not told of; trying again")
+            await asyncio.sleep(BOARD_S)
+
+    async def _reap(self) -> None:
+        """End what no worker can finish, and tell its readers."""
+        while True:
+            try:
+                for generation in await db_call(list_abandoned):
+                    await self._end_abandoned(generation)
+            except Exception:
+                logger.exception("What was abandoned is not ended yet; trying again")
+            await asyncio.sleep(REAP_S)
+
+    async def _end_abandoned(self, generation: Generation) -> None:
+        cipher = try_cipher(generation.conversation)
+        key = StreamKey(generation.conversation_id, generation.pk, cipher)
+        text = await read_text(self._log, key)
+        ended = await db_call(fail_abandoned, generation, text)
+        if ended is not None:
+            await log_ended(ended, self._log)
 
     async def _report(self) -> None:
         while True:

@@ -9,8 +9,9 @@ from pytest_django import Settings
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
 from conversations.claims import claim_lapsed
-from conversations.eventlog import EventLog
-from conversations.events import START, Cursor, EventType
+from conversations.eventlog import EventLog, StreamKey
+from conversations.eventlog.memory import MemoryEventLog
+from conversations.events import START, Cursor, Event, EventType
 from conversations.models import Generation, Message, State, Status
 from conversations.reading import open_reading
 from conversations.worker import GenerationWorker
@@ -132,6 +133,39 @@ async def test_those_who_wait_are_told_their_place(
         await follow_until(event_log, reference, EventType.DONE)
     await worker.drain(grace_s=1)
     await task
+
+
+class SilentLog(MemoryEventLog):
+    """As a Redis that swallows what it is asked for: no read ever ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = asyncio.Event()
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        self.is_asked.set()
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_log_that_swallows_everything_holds_up_no_claim_and_no_drain(
+    api: ApiClient, models: None, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "first one", "hold_after": 1}, {"text": "second one"})
+    log = SilentLog()
+    worker = GenerationWorker(owner="narrow", concurrency=1, log=log)
+    task = spawn(worker.run(), name="narrow worker")
+    await api.enqueue(await api.new_conversation(), "First")
+    await api.enqueue(await api.new_conversation(), "Second")
+    async with asyncio.timeout(30):
+        # The one that waits is about to be told so.
+        await log.is_asked.wait()
+        provider.release()
+        completed = Generation.objects.filter(state=State.COMPLETED)
+        while await db_call(completed.count) < 2:  # noqa: ASYNC110 - the database makes it so
+            await asyncio.sleep(0.02)
+        await worker.drain(grace_s=1)
+        await task
 
 
 async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
