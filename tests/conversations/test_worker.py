@@ -6,10 +6,11 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
+from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
-from conversations.claims import claim_lapsed
-from conversations.eventlog import EventLog, StreamKey
+from conversations.claims import MAX_CLAIMS, claim_lapsed
+from conversations.eventlog import EventLog, LogAway, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event, EventType
 from conversations.models import Generation, Message, State, Status
@@ -17,6 +18,7 @@ from conversations.reading import open_reading
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.conversations.logs import find_key, follow
+from tests.conversations.rows import queue_generation
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,6 +168,35 @@ async def test_a_log_that_swallows_everything_holds_up_no_claim_and_no_drain(
             await asyncio.sleep(0.02)
         await worker.drain(grace_s=1)
         await task
+
+
+class PartlyAwayLog(MemoryEventLog):
+    """As a cluster that has lost the node of one log."""
+
+    def __init__(self, away: StreamKey) -> None:
+        super().__init__()
+        self._away = away
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        if key == self._away:
+            raise LogAway
+        return await super().read(key, after)
+
+
+async def test_an_abandoned_generation_without_its_log_keeps_no_other_from_its_end(
+    user: User,
+) -> None:
+    rows = [await db_call(queue_generation, user, claims=MAX_CLAIMS) for _ in range(3)]
+    log = PartlyAwayLog(await db_call(find_key, rows[0].pk))
+    worker = GenerationWorker(owner="reaper", concurrency=1, log=log)
+    task = spawn(worker.run(), name="worker")
+    async with asyncio.timeout(10):
+        failed = Generation.objects.filter(state=State.FAILED)
+        while await db_call(failed.count) < 2:  # noqa: ASYNC110 - the database makes it so
+            await asyncio.sleep(0.02)
+    assert await state_of(str(rows[0].pk)) == State.QUEUED
+    await worker.drain(grace_s=0)
+    await task
 
 
 async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
