@@ -33,6 +33,9 @@ class ErrorWrapper(DatabaseErrorWrapper):
     other states of a server that is not ready, 57P01 to 57P03 and 53300, psycopg says it itself.
     """
 
+    # The stubs do not know it.
+    wrapper: Any
+
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if isinstance(exc_value, ReadOnlySqlTransaction):
             self.wrapper.errors_occurred = True
