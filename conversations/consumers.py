@@ -43,6 +43,7 @@ from conversations.events import (
     parse_cursor,
 )
 from conversations.notices import group_of
+from conversations.queries import GenerationNotFound
 from conversations.reading import HEARTBEAT_S, Reading, open_reading, read_turn
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
 
@@ -199,7 +200,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._follow(reading)
         if reading.is_over:
             # What 204 says over HTTP; without it the client would wait for more.
-            await self._send_frame({"type": "over", "generationId": str(reading.generation_id)})
+            await self._send_over(reading.generation_id)
 
     async def _on_stop(self, frame: dict[str, Any]) -> None:
         await stop_generation(self.user, SocketStop.model_validate(frame).generation_id)
@@ -225,10 +226,33 @@ class ChatConsumer(AsyncWebsocketConsumer):
             del self._followers[generation_id]
 
     async def _pass_on(self, reading: Reading) -> None:
-        async with aclosing(reading.batches()) as batches:
-            async for batch in batches:
-                for event in batch:
-                    await self._send_frame(_event_frame(reading.generation_id, event))
+        """Send what is read, to the terminal event; without one, say why nothing more comes.
+
+        The connection stays open, so that nothing else would tell the client to read again.
+        """
+        event: Event | None = None
+        try:
+            async with aclosing(reading.batches()) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        await self._send_frame(_event_frame(reading.generation_id, event))
+            if event is None or not event.is_terminal:
+                await self._break_off(reading.generation_id)
+        except Exception:
+            await self._send_error(ChatError(), {"generationId": str(reading.generation_id)})
+            raise
+
+    async def _break_off(self, generation_id: UUID) -> None:
+        """Tell a reader whose answer broke off whether it is gone, or to come again."""
+        try:
+            await open_reading(self.user, generation_id)
+        except GenerationNotFound:
+            await self._send_over(generation_id)
+            return
+        except DatabaseAway:
+            logger.warning("Generation %s could not be read to its end", generation_id)
+        again = Unavailable(retry_after_s=RETRY_AFTER_S)
+        await self._send_error(again, {"generationId": str(generation_id)})
 
     async def _beat(self) -> None:
         while True:
@@ -248,8 +272,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         with suppress(OSError):
             await self.send(text_data=orjson.dumps(frame).decode())
 
+    async def _send_over(self, generation_id: UUID) -> None:
+        await self._send_frame({"type": "over", "generationId": str(generation_id)})
+
     async def _send_error(self, exc: ChatError, frame: dict[str, Any]) -> None:
-        """Answer a frame that failed; what identifies it is sent back with the error."""
+        """Say what failed; what identifies it in `frame` is sent along with the error."""
         echo = {
             name: frame[name]
             for name in ("clientId", "generationId", "conversationId")
