@@ -231,6 +231,29 @@ def running_production(
             production.stop()
 
 
-def hosted_model(provider_url: str) -> dict[str, str]:
+# What it goes on to say after a break is not for sure its own continuation, so it begins anew.
+HOSTED = "claude-restarting"
+HOSTED_MODELS = f"""
+[[model]]
+name = "{HOSTED}"
+display_name = "Claude, from the beginning"
+provider = "anthropic"
+model_id = "{HOSTED}"
+tier = "fast"
+context_window = 200000
+max_output = 8192
+answer_tokens = 4096
+continuation = "restart"
+free = true
+"""
+
+
+def hosted_model(folder: Path, provider_url: str) -> dict[str, str]:
     """Return the environment of a hosted model, which does not go on from a started answer."""
-    return {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": provider_url}
+    models = folder / "models.toml"
+    models.write_text(HOSTED_MODELS)
+    return {
+        "ANTHROPIC_API_KEY": "scripted",
+        "ANTHROPIC_BASE_URL": provider_url,
+        "MODELS_FILE": str(models),
+    }

@@ -17,6 +17,7 @@ from conversations.worker import GenerationWorker
 from llm.breaker import FAILURES
 from llm.conf import get_registry, set_local_endpoint
 from llm.gate import OpenGate
+from llm.routing import Reason
 from llm.tokens import estimate_tokens
 from tests.conversations.conftest import ApiClient
 from tests.conversations.workers import working
@@ -158,8 +159,10 @@ async def test_whatever_the_primary_does_every_answer_is_whole(
     frames = await ask(api)
     assert text_of(frames) == WHOLE
     assert len(provider.requests()) == asked
-    rows = await db_call(lambda: list(Generation.objects.values_list("state", "model")))
-    assert set(rows) == {(State.COMPLETED, "spare")}
+    rows = await db_call(
+        lambda: list(Generation.objects.values_list("state", "model", "route_reason"))
+    )
+    assert set(rows) == {(State.COMPLETED, "spare", Reason.STAND_IN)}
 
 
 @pytest.mark.parametrize(
