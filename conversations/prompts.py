@@ -118,4 +118,5 @@ def _past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastT
 
 def _past_turn(message: Message, cipher: DataCipher) -> PastTurn:
     role = cast(Literal["user", "assistant"], message.role)
-    return PastTurn(role, open_message(cipher, message), message.token_count)
+    text = open_message(cipher, message)
+    return PastTurn(role, text, message.token_count, message.seq)

@@ -203,7 +203,15 @@ class Registry:
             for spec in self._catalog.models
             if spec.thinking is not None and spec.provider == name
         }
-        provider = AnthropicProvider(endpoint, timeouts=self._timeouts, thinking=thinking)
+        # The local server keeps what it read by itself.
+        least_cached = {
+            spec.model_id: spec.min_cacheable_tokens
+            for spec in self._catalog.models
+            if spec.caches_prompts and spec.provider == name != LOCAL
+        }
+        provider = AnthropicProvider(
+            endpoint, timeouts=self._timeouts, thinking=thinking, least_cached=least_cached
+        )
         return LocalProvider(provider) if name == LOCAL else provider
 
     def _forget_dead_loops(self) -> None:

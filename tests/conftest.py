@@ -86,6 +86,8 @@ def live(provider_process: ScriptedProvider) -> Iterator[ServeProcess]:
         "LOCAL_MODEL_API_KEY": "scripted",
         "ANTHROPIC_API_KEY": "",
         "FREE_SENDS_PER_MINUTE": "1000",
+        "FREE_SENDS_PER_DAY": "1000000",
+        "REQUESTS_PER_MINUTE": "1000000",
     }
     with ServeProcess(environment) as server:
         yield server

@@ -6,16 +6,19 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
+from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
-from conversations.claims import claim_lapsed
-from conversations.eventlog import EventLog
-from conversations.events import START, Cursor, EventType
+from conversations.claims import MAX_CLAIMS, claim_lapsed
+from conversations.eventlog import EventLog, LogAway, StreamKey
+from conversations.eventlog.memory import MemoryEventLog
+from conversations.events import START, Cursor, Event, EventType
 from conversations.models import Generation, Message, State, Status
 from conversations.reading import open_reading
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.conversations.logs import find_key, follow
+from tests.conversations.rows import queue_generation
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -131,6 +134,68 @@ async def test_those_who_wait_are_told_their_place(
     for reference in waiting:
         await follow_until(event_log, reference, EventType.DONE)
     await worker.drain(grace_s=1)
+    await task
+
+
+class SilentLog(MemoryEventLog):
+    """As a Redis that swallows what it is asked for: no read ever ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = asyncio.Event()
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        self.is_asked.set()
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_log_that_swallows_everything_holds_up_no_claim_and_no_drain(
+    api: ApiClient, models: None, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "first one", "hold_after": 1}, {"text": "second one"})
+    log = SilentLog()
+    worker = GenerationWorker(owner="narrow", concurrency=1, log=log)
+    task = spawn(worker.run(), name="narrow worker")
+    await api.enqueue(await api.new_conversation(), "First")
+    await api.enqueue(await api.new_conversation(), "Second")
+    async with asyncio.timeout(30):
+        # The one that waits is about to be told so.
+        await log.is_asked.wait()
+        provider.release()
+        completed = Generation.objects.filter(state=State.COMPLETED)
+        while await db_call(completed.count) < 2:  # noqa: ASYNC110 - the database makes it so
+            await asyncio.sleep(0.02)
+        await worker.drain(grace_s=1)
+        await task
+
+
+class PartlyAwayLog(MemoryEventLog):
+    """As a cluster that has lost the node of one log."""
+
+    def __init__(self, away: StreamKey) -> None:
+        super().__init__()
+        self._away = away
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        if key == self._away:
+            raise LogAway
+        return await super().read(key, after)
+
+
+async def test_an_abandoned_generation_without_its_log_keeps_no_other_from_its_end(
+    user: User,
+) -> None:
+    rows = [await db_call(queue_generation, user, claims=MAX_CLAIMS) for _ in range(3)]
+    log = PartlyAwayLog(await db_call(find_key, rows[0].pk))
+    worker = GenerationWorker(owner="reaper", concurrency=1, log=log)
+    task = spawn(worker.run(), name="worker")
+    async with asyncio.timeout(10):
+        failed = Generation.objects.filter(state=State.FAILED)
+        while await db_call(failed.count) < 2:  # noqa: ASYNC110 - the database makes it so
+            await asyncio.sleep(0.02)
+    assert await state_of(str(rows[0].pk)) == State.QUEUED
+    await worker.drain(grace_s=0)
     await task
 
 
