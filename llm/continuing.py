@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from llm.catalog import Continuation, ModelSpec
 from llm.errors import ContextOverflow
-from llm.seam import Seam, cut_at_word
+from llm.seam import Seam, SpaceSeam, cut_at_word
 from llm.tokens import count_turn, estimate_tokens
 from llm.types import Prompt, Turn
 
@@ -32,7 +32,7 @@ class Question:
     prompt: Prompt
     kept: str = ""
     way: Continuation | None = None
-    seam: Seam | None = None
+    seam: Seam | SpaceSeam | None = None
 
 
 def ask_on(
@@ -48,20 +48,32 @@ def ask_on(
     way = spec.continuation
     while (spec.name, way) in refused and way in NEXT_WAY:
         way = NEXT_WAY[way]
-    kept = text if way == "prefill" else cut_at_word(text)
     # Providers refuse a message without a word.
-    if kept.strip() and way != "restart":
-        asked = (Turn("user", GO_ON),) if way == "user_turn" else ()
+    if (kept := _keep(text, way)).strip():
+        added, seam = _turns_for(kept, way)
         left = max(LEAST_REST, most - estimate_tokens(kept))
-        rest = _fit(replace(prompt, max_output=left), (Turn("assistant", kept), *asked), spec)
+        rest = _fit(replace(prompt, max_output=left), added, spec)
         if rest is not None:
-            return Question(rest, kept, way, Seam(kept) if way == "user_turn" else None)
-    if (
-        _size(prompt.system, *(turn.text for turn in prompt.turns[-1:]))
-        > spec.context_window - most
-    ):
+            return Question(rest, kept, way, seam)
+    newest = _size(prompt.system, *(turn.text for turn in prompt.turns[-1:]))
+    if newest > spec.context_window - most:
         raise ContextOverflow
     return Question(prompt, way="restart" if text else None)
+
+
+def _keep(text: str, way: Continuation) -> str:
+    """Return what stays of the text so far."""
+    if way == "restart":
+        return ""
+    return text if way == "prefill" else cut_at_word(text)
+
+
+def _turns_for(kept: str, way: Continuation) -> tuple[tuple[Turn, ...], Seam | SpaceSeam | None]:
+    """Return what follows the question, and what joins the answer to the old text."""
+    if way == "user_turn":
+        return (Turn("assistant", kept), Turn("user", GO_ON)), Seam(kept)
+    started = kept.rstrip()
+    return (Turn("assistant", started),), None if started == kept else SpaceSeam(kept)
 
 
 def _fit(prompt: Prompt, added: tuple[Turn, ...], spec: ModelSpec) -> Prompt | None:

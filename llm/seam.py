@@ -118,6 +118,33 @@ class Seam:
         return 0 if self.kept[-1:].isspace() and after.isalnum() else overlap
 
 
+class SpaceSeam:
+    """The place where a model goes on that was asked without the white space `kept` ends with.
+
+    A model's words mostly begin with their space: after one more it is lost for words. Anthropic's
+    models refuse such a last turn (platform.claude.com, "Prefill Claude's response").
+    """
+
+    def __init__(self, kept: str) -> None:
+        self.kept = kept
+        self._is_joined = False
+        self._head = ""
+
+    def feed(self, text: str) -> str:
+        """Return what is new of it: its white space is there already, as far as it is the same."""
+        if self._is_joined:
+            return text
+        self._head += text
+        return "" if self._head.isspace() else self.finish()
+
+    def finish(self) -> str:
+        """Return what is new of all that was held back."""
+        if self._is_joined:
+            return ""
+        self._is_joined = True
+        return _without_space_of(self.kept, self._head)
+
+
 def _squeeze(text: str) -> str:
     return "".join(text.split())
 

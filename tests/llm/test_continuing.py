@@ -47,6 +47,15 @@ def test_the_rest_is_as_long_as_the_whole_would_have_been():
     assert question.prompt.max_output == 500 - estimate_tokens(words(100))
 
 
+def test_a_turn_of_the_models_own_ends_in_a_word():
+    question = ask_on(chat(10), "One \n", PREFILL)
+    assert question.prompt.turns[-1] == Turn("assistant", "One")
+    assert question.kept == "One \n"
+    assert question.seam is not None
+    assert question.seam.feed(" \n\ntwo") == "\ntwo"
+    assert ask_on(chat(10), "One", PREFILL).seam is None
+
+
 @pytest.mark.parametrize("text", [" ", "\n\n", " wo"])
 def test_an_answer_without_a_whole_word_is_begun_anew(text: str):
     question = ask_on(chat(10), text, USER_TURN)

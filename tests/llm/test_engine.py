@@ -184,7 +184,7 @@ async def test_another_model_takes_up_what_broke_off(way: Continuation):
     assert (
         asked
         == {
-            "prefill": ["One two three "],
+            "prefill": ["One two three"],
             "user_turn": ["One two three ", GO_ON],
             "restart": [],
         }[way]

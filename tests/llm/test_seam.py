@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from llm.courtesies import is_in_code, measure_courtesies
-from llm.seam import Seam, cut_at_word
+from llm.seam import Seam, SpaceSeam, cut_at_word
 
 WORDS = [f"w{number}" for number in range(400)]
 
@@ -211,3 +211,29 @@ def test_a_whole_answer_said_again_costs_little():
     # 50 ms for its 16,000 deltas; with the whole text searched for each it would be 4 s.
     assert time.process_time() - began < 2
     assert seam.feed("The end.") == "The end."
+
+
+@given(
+    st.text("ab \n\t\r\xa0", max_size=12), st.text("ab \n\t\r\xa0", max_size=12), st.integers(1, 4)
+)
+def test_white_space_that_a_model_was_not_shown_is_not_doubled(kept: str, rest: str, size: int):
+    space = kept[len(kept.rstrip()) :]
+    seam = SpaceSeam(kept)
+    said = space + rest
+    pieces = [said[at : at + size] for at in range(0, len(said), size)]
+    assert "".join([*map(seam.feed, pieces), seam.finish()]) == rest
+
+
+@pytest.mark.parametrize(
+    ("kept", "said", "new"),
+    [
+        ("is ", "Paris", "Paris"),
+        ("is ", "\n\nParis", "\n\nParis"),
+        ("one:\n\n", "\n- two", "- two"),
+        ("def f():\n    ", "\n    return", "return"),
+    ],
+)
+def test_other_white_space_than_there_was_is_borne(kept: str, said: str, new: str):
+    seam = SpaceSeam(kept)
+    assert seam.feed(said) == new
+    assert seam.finish() == ""
