@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from django.db import DataError
 from django.utils import timezone
 
 from chatbot.core.db import patient_db_call
@@ -211,11 +212,31 @@ class GenerationRun:
         self.is_finishing = True
         await self._log.settle()
         outcome = replace(outcome, last_seq=self._log.next_seq)
-        end: Event = await patient_db_call(
-            finish_generation, self.claim, outcome, self._generation, self._answer
-        )
+        try:
+            end = await self._store(outcome)
+        except DataError:
+            # A value that its column does not hold, and would not hold the next time either.
+            logger.exception("Generation %s could not be stored", self.claim.generation_id)
+            end = await self._store(_unstorable(outcome))
         try:
             await self._log.end(end)
         except (LogLost, LogAway, Fenced):
             # It is stored: readers that find the log silent are told from the database.
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
+
+    async def _store(self, outcome: Outcome) -> Event:
+        return await patient_db_call(
+            finish_generation, self.claim, outcome, self._generation, self._answer
+        )
+
+
+def _unstorable(outcome: Outcome) -> Outcome:
+    """Return the failed outcome of an answer whose own the database refused: its text alone."""
+    return Outcome(
+        state=State.FAILED,
+        text=outcome.text,
+        last_seq=outcome.last_seq,
+        tokens=outcome.tokens,
+        error_code=ChatError.code,
+        error_message=ChatError.sentence,
+    )

@@ -94,8 +94,15 @@ class AnswerStream(ABC):
         return text
 
 
+# The name of a reason that the rest of the service does not know.
+OTHER_REASON = "other"
+# More than any model's window, and small enough that the counts of an answer's calls can be added
+# up in a database's integer.
+MAX_COUNT = 100_000_000
+
+
 def read_count(value: Any) -> int:
     """Return a count of tokens. Raises MalformedStream for what is none."""
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise MalformedStream
     return value

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from chatbot.accounts.models import User
@@ -45,6 +48,29 @@ async def test_work_that_was_never_announced_is_found(
     assert await state_of(reference["generationId"]) == State.COMPLETED
     await worker.drain(grace_s=1)
     await task
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's columns hold anything")
+async def test_an_answer_with_a_figure_that_the_database_refuses_fails_and_is_not_asked_again(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script(text="All of it")
+    reference = await api.enqueue(await api.new_conversation(), "Hi")
+    # So long ago that the milliseconds to its first text are more than an integer holds.
+    long_ago = timezone.now() - timedelta(days=40)
+    await db_call(Generation.objects.update, created=long_ago)
+    worker = GenerationWorker(owner="test", concurrency=1, log=event_log)
+    task = spawn(worker.run(), name="worker")
+    async with asyncio.timeout(10):
+        await follow_until(event_log, reference, EventType.FAILED)
+    await worker.drain(grace_s=1)
+    await task
+    generation = await db_call(Generation.objects.get)
+    assert (generation.state, generation.error_code) == (State.FAILED, "internal_error")
+    assert (await api.read(str(generation.conversation_id)))["messages"][1][
+        "content"
+    ] == "All of it"
+    assert len(provider.requests()) == 1
 
 
 async def test_draining_hands_over_what_does_not_finish(
