@@ -41,7 +41,6 @@ class AnthropicStream(AnswerStream):
     def __init__(self) -> None:
         super().__init__()
         self._usage = dict.fromkeys(USAGE_FIELDS, 0)
-        self._has_opened = False
 
     @property
     def announced(self) -> Usage | None:

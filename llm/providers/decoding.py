@@ -23,11 +23,17 @@ class AnswerStream(ABC):
         self._sse = SseDecoder()
         self._stop_reason: str | None = None
         self._has_text = False
+        self._has_opened = False
         self._ending: Finished | None = None
 
     @property
     def is_done(self) -> bool:
         return self._ending is not None
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether an answer was begun, with or without text."""
+        return self._has_opened
 
     @property
     def has_stopped(self) -> bool:

@@ -52,6 +52,7 @@ class OpenAiStream(AnswerStream):
             self._usage = _read_usage(usage)
         if not (choices := chunk["choices"]):
             return ""
+        self._has_opened = True
         choice = choices[0]
         if (reason := choice.get("finish_reason")) is not None:
             if not isinstance(reason, str):

@@ -248,5 +248,5 @@ async def test_a_worker_whose_lease_was_taken_writes_nothing_more(
     answer = (await api.read(conversation))["messages"][1]
     assert answer["content"] == "first fresh words"
     asked = provider.requests()[1]["body"]["messages"]
-    assert asked[-1] == {"role": "assistant", "content": "first "}
+    assert asked[-1] == {"role": "assistant", "content": "first"}
     assert (await db_call(rows.get)).attempt == 2
