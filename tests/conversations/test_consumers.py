@@ -18,6 +18,7 @@ from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.asgi import application
 from chatbot.core.db import db_call
+from chatbot.core.stores import DATABASE
 from conversations import reading
 from conversations.eventlog import EventLog, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
@@ -198,6 +199,7 @@ async def test_one_whose_answer_cannot_be_read_to_its_end_is_told_to_come_again(
         assert refused["error"]["retryAfter"] >= 1
         settings.DATABASE_TIMEOUT_S = patience_s
         monkeypatch.undo()
+        DATABASE.note_answer()
         await socket.send(type="resume", generationId=generation)
         assert (await socket.read_answer())[-1]["type"] == "done"
 

@@ -11,6 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from chatbot.core.db import db_call
+from chatbot.core.redis import blocking_redis
 from conversations.eventlog import EventLog
 from conversations.models import Generation, State
 from conversations.worker import GenerationWorker
@@ -113,6 +114,9 @@ async def worker(
     settings.FALLBACK_AFTER_S = 0.3
     settings.SENDS_PER_MINUTE = {"free": 1000, "pro": 1000}
     set_local_endpoint(None)
+    if settings.REDIS_URL:
+        # Where processes share their breakers, so do tests.
+        blocking_redis().delete("breaker:primary", "breaker:spare")
     get_registry().means.sleep = _at_once
     async with working(event_log, "only", concurrency=12) as one:
         yield one
