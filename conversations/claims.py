@@ -6,14 +6,16 @@ database's clock alone, so that no worker's clock matters.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import OperationalError
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -37,7 +39,10 @@ def lease() -> timedelta:
 
 
 def heartbeat_s() -> float:
-    """Return the pause between renewals: two may be lost."""
+    """Return the pause between renewals.
+
+    Two in a row may fail: they are tried again sooner (`conversations.leases`).
+    """
     return float(settings.GENERATION_LEASE_S) / 3
 
 
@@ -81,21 +86,29 @@ def claim_waiting(owner: str, limit: int) -> list[Claim]:
     fences every earlier holder.
     """
     claim = _claim_queued(settings.GENERATION_LEASE_S)
-    return _claim(_queued(limit + CLAIM_SPARE), claim, owner, limit)
+    return _claim(_queued(limit + CLAIM_SPARE).tuples(), claim, owner, limit)
 
 
-def claim_lapsed(owner: str, limit: int) -> list[Claim]:
-    """Take up to `limit` of the generations whose worker has fallen silent."""
+def claim_lapsed(owner: str, limit: int, *, but: Collection[UUID] = ()) -> list[Claim]:
+    """Take up to `limit` of the generations whose worker has fallen silent, `but` these.
+
+    Raises OperationalError when the database stood still meanwhile: then they are as silent as
+    it was, and it is not known that anybody is dead.
+    """
     claim = _claim_silent(settings.GENERATION_LEASE_S)
-    return _claim(_silent(limit + CLAIM_SPARE), claim, owner, limit)
+    asked_at = monotonic()
+    candidates = _silent(limit + CLAIM_SPARE).tuples()
+    if monotonic() - asked_at > heartbeat_s() / 2:
+        raise OperationalError("The database took too long to say whose lease has lapsed.")
+    return _claim([row for row in candidates if row[0] not in but], claim, owner, limit)
 
 
 def _claim(
-    candidates: PreparedSelect[Any], claim: PreparedUpdate, owner: str, limit: int
+    candidates: Iterable[tuple[Any, ...]], claim: PreparedUpdate, owner: str, limit: int
 ) -> list[Claim]:
     claims: list[Claim] = []
     # A few more than wanted: other workers may be quicker with some.
-    for identity, conversation_id, attempt, before in candidates.tuples():
+    for identity, conversation_id, attempt, before in candidates:
         if len(claims) == limit:
             break
         if claim(id=identity, attempt=attempt, next=attempt + 1, owner=owner):
@@ -148,7 +161,10 @@ def _claim_update(free: Q, lease_s: float) -> PreparedUpdate:
 _UNUSED = (
     *("due", "lease_owner", "lease_until", "idempotency_key", "request_digest", "finished"),
     *(f"conversation__{name}" for name in ("title_sealed", "pinned", "archived")),
-    *(f"conversation__{name}" for name in ("next_seq", "active_leaf", "created", "updated")),
+    *(
+        f"conversation__{name}"
+        for name in ("next_seq", "active_leaf", "smart_until", "created", "updated")
+    ),
     *(f"conversation__user__{name}" for name in ("email", "password", "last_login")),
     *(f"conversation__user__{name}" for name in ("is_superuser", "is_staff", "date_joined")),
 )

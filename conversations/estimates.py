@@ -37,7 +37,7 @@ def _split_reservation(generation: Generation, spec: ModelSpec | None) -> tuple[
 
 def _find_spec(generation: Generation) -> ModelSpec | None:
     registry = get_registry()
-    name = generation.model or generation.requested_model
+    name = generation.model or generation.routed_model or generation.requested_model
     if name != AUTO:
         return registry.find_known(name)
     try:

@@ -26,7 +26,8 @@ class QueueBoard:
     async def post(self, *, is_full: bool) -> None:
         """Post each waiting generation's place, where it has changed.
 
-        Costs nothing while there are free slots.
+        Costs nothing while there are free slots. Ends where the log is away: it would cost each
+        further one a timeout.
         """
         if not is_full:
             self._told.clear()
@@ -42,8 +43,10 @@ class QueueBoard:
             before = told.get(key.generation_id, (START, 0))
             try:
                 self._told[key.generation_id] = await self._tell(key, before, position, turn_ms)
-            except (Fenced, LogLost, LogAway):
-                continue  # It has started, its log is read anew in the next round, or nobody can.
+            except (Fenced, LogLost):
+                continue  # It has started, or its log is read anew in the next round.
+            except LogAway:
+                return
 
     async def _tell(
         self, key: StreamKey, told: tuple[Cursor, int], position: int, turn_ms: int

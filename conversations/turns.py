@@ -2,7 +2,8 @@
 
 A turn is committed in one transaction: the message, the pending answer and the queued
 generation, under the idempotency key. Idempotency is looked at before any limit, so that a
-retried send is never refused or charged twice.
+retried send is never refused or charged twice. A send is counted before it is committed, and not
+any more when it is refused after all.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
 from uuid import UUID, uuid4
 
 import orjson
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from chatbot.accounts.budgets import reserve_tokens
-from chatbot.accounts.limits import count_send
+from chatbot.accounts.budgets import month_of, reserve_tokens
+from chatbot.accounts.limits import count_request, count_send, read_rate
 from chatbot.accounts.models import Plan, User
+from chatbot.accounts.rates import RateStatus
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
+from chatbot.core.errors import (
+    ChatError,
+    Conflict,
+    GenerationActive,
+    IdempotencyMismatch,
+    RateLimited,
+)
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
-from conversations.context import count_turn, least_answer
+from conversations.choosing import choose, find_choice
+from conversations.context import least_answer
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -34,13 +42,13 @@ from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify_on_commit
-from conversations.prompts import ContentUnavailable, count_prompt, system_text
-from conversations.queries import find_generation, find_waiting_for, walk_sizes
+from conversations.prompts import ContentUnavailable
+from conversations.queries import Standing, find_generation, find_standing
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
-from llm.conf import get_registry
+from llm.tokens import count_turn
 
 TITLE_CHARS = 60
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
@@ -54,11 +62,15 @@ PRO_AHEAD = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class StartedTurn:
-    """A generation that was accepted, now or by an earlier try with the same key."""
+    """A generation that was accepted, now or by an earlier try with the same key.
+
+    `rate` says how the person's limits stand after it.
+    """
 
     key: StreamKey
     message_id: UUID
     is_new: bool
+    rate: RateStatus
 
     @property
     def generation_id(self) -> UUID:
@@ -91,8 +103,8 @@ async def start_turn(
 ) -> StartedTurn:
     """Accept a message and queue its answer; a repeat under the same key returns the first.
 
-    Raises ConversationNotFound, InvalidParent, UnknownModel, MessageTooLong, GenerationActive,
-    IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
+    Raises ConversationNotFound, InvalidParent, UnknownModel, ModelNotInPlan, MessageTooLong,
+    GenerationActive, IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
     """
     # A parent of null is the root of a new branch; one left out is the last message shown.
     parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
@@ -126,13 +138,27 @@ async def regenerate_answer(
 
 
 async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    return await db_call(_commit_once, ask, draft)
+    return await db_call(_accept, ask, draft)
+
+
+def _accept(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    try:
+        return _commit_once(ask, draft)
+    except RateLimited:
+        raise
+    except ChatError:
+        # It did not count as a send; it is still a request like any other.
+        count_request(ask.user)
+        raise
 
 
 def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    earlier = _find_earlier(ask)
+    if earlier is not None:
+        return earlier
     try:
-        return _find_or_commit(ask, draft)
-    except GenerationActive:
+        return _commit_new(ask, draft)
+    except (Conflict, RateLimited):
         # It may be this very send, committed by another try since we looked.
         earlier = _find_earlier(ask)
         if earlier is None:
@@ -140,36 +166,36 @@ def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTu
         return earlier
 
 
-def _find_or_commit(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    earlier = _find_earlier(ask)
-    if earlier is not None:
-        return earlier
-    conversation, own_active = _look_at(ask)
-    spec = get_registry().resolve(ask.model or conversation.model)
-    count_send(ask.user)
-    for _ in range(MAX_TRIES):
-        try:
-            with transaction.atomic():
-                return _commit(ask, conversation, spec, draft(conversation), own_active)
-        except (PlaceTaken, IntegrityError):
-            # Two at once: a constraint let one through, and it is committed by now.
-            earlier = _find_earlier(ask)
-            if earlier is not None:
-                return earlier
-            conversation, own_active = _look_at(ask)
-        except CannotOpen as exc:
-            raise ContentUnavailable from exc
-    raise Conflict
+def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    standing = _look_at(ask)
+    chosen = find_choice(ask.model or standing.conversation.model, ask.user.plan)
+    counted = count_send(ask.user)
+    try:
+        for _ in range(MAX_TRIES):
+            try:
+                with transaction.atomic():
+                    new = _commit(ask, standing, chosen, draft(standing.conversation))
+                return StartedTurn(*new, is_new=True, rate=counted.rate)
+            except (PlaceTaken, IntegrityError):
+                # Two at once: a constraint let one through, and it is committed by now.
+                standing = _look_at(ask)
+            except CannotOpen as exc:
+                raise ContentUnavailable from exc
+        raise Conflict
+    except ChatError:
+        counted.forget()
+        raise
 
 
-def _look_at(ask: _Ask) -> tuple[Conversation, int]:
-    """Return the conversation, and how many answers the person waits for elsewhere."""
-    conversation, active = find_waiting_for(ask.user.pk, ask.conversation_id)
+def _look_at(ask: _Ask) -> Standing:
+    """Return the conversation, and what else of the person's matters; nothing is written here."""
+    month = month_of(timezone.now())
+    standing = find_standing(ask.user.pk, ask.conversation_id, month)
     # Known already; reading it again would be one more query.
-    conversation.user = ask.user
-    if active:
-        _check_free(conversation)
-    return conversation, active
+    standing.conversation.user = ask.user
+    if standing.active:
+        _check_free(standing.conversation)
+    return standing
 
 
 def _find_earlier(ask: _Ask) -> StartedTurn | None:
@@ -181,7 +207,7 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
     if earlier.request_digest != ask.digest:
         raise IdempotencyMismatch
     key = StreamKey(earlier.conversation_id, earlier.pk)
-    return StartedTurn(key, earlier.answer_id, is_new=False)
+    return StartedTurn(key, earlier.answer_id, is_new=False, rate=read_rate(ask.user))
 
 
 _active_of = PreparedSelect(
@@ -210,28 +236,25 @@ def due_at(user: User, *, own_active: int, now: datetime) -> datetime:
 
 
 def _commit(
-    ask: _Ask, conversation: Conversation, spec: ModelSpec, draft: Draft, own_active: int
-) -> StartedTurn:
+    ask: _Ask, standing: Standing, chosen: ModelSpec | None, draft: Draft
+) -> tuple[StreamKey, UUID]:
     now = timezone.now()
-    question = draft.question
+    conversation, question = standing.conversation, draft.question
+    cipher = open_cipher(conversation)
+    choice = choose(standing, draft, chosen=chosen, cipher=cipher)
     answer = Message(
         conversation=conversation,
-        seq=take_places(conversation, draft, now=now),
+        seq=take_places(conversation, draft, smart_until=choice.smart_until, now=now),
         parent_seq=draft.parent_seq,
         role=Role.ASSISTANT,
         status=Status.PENDING,
     )
     insert(*([question, answer] if question else [answer]))
-    cipher = open_cipher(conversation)
-    sizes = walk_sizes(conversation.pk, question.parent_seq if question else draft.parent_seq)
-    if question:
-        sizes = chain([question.token_count], sizes)
-    system = system_text(conversation, cipher)
-    prompt = count_prompt(sizes, system, spec)
+    longest = choice.route.primary.answer_tokens
     held = reserve_tokens(
         ask.user,
-        prompt + spec.answer_tokens,
-        least=prompt + least_answer(spec.answer_tokens),
+        choice.tokens,
+        least=choice.prompt_tokens + least_answer(longest),
         now=now,
     )
     generation = Generation(
@@ -242,10 +265,12 @@ def _commit(
         idempotency_key=ask.idempotency_key,
         request_digest=ask.digest,
         requested_model=ask.model or conversation.model,
+        routed_model=choice.route.primary.name,
+        route_reason=choice.route.reason,
         budget_month=held.month,
         reserved_tokens=held.tokens,
-        max_output=held.tokens - prompt,
-        due=due_at(ask.user, own_active=own_active, now=now),
+        max_output=held.tokens - choice.prompt_tokens,
+        due=due_at(ask.user, own_active=standing.active, now=now),
     )
     insert(generation)
     announce_work()
@@ -256,8 +281,7 @@ def _commit(
         conversationId=str(conversation.pk),
         generationId=str(generation.pk),
     )
-    key = StreamKey(conversation.pk, generation.pk, cipher)
-    return StartedTurn(key, answer.id, is_new=True)
+    return StreamKey(conversation.pk, generation.pk, cipher), answer.id
 
 
 def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
@@ -278,7 +302,7 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     title: bytes | None = None
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
-    return Draft(seq, question, title)
+    return Draft(seq, question, text=request.content, title_sealed=title)
 
 
 def _title_from(content: str) -> str:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from chatbot.core.db import DatabaseAway, db_call
@@ -18,13 +20,12 @@ from conversations.claims import (
     claim_lapsed,
     claim_waiting,
     hand_over,
-    heartbeat_s,
     load_claimed,
-    renew_leases,
 )
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
-from conversations.eventlog import EventLog, Fenced, StreamKey
+from conversations.eventlog import EventLog, Fenced, LogAway, StreamKey
 from conversations.generations import fail_abandoned, list_abandoned
+from conversations.leases import Leases
 from conversations.models import Generation
 from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard
@@ -34,9 +35,13 @@ from conversations.workers import REPORT_S, WorkerLoad, remove_worker, report_wo
 
 logger = logging.getLogger(__name__)
 
+P = TypeVar("P")
+
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
+# How often those who wait are told where they stand.
+BOARD_S = 1.0
 # What an answer that is being stored may take on top of a drain's grace.
 STORE_S = 2.0
 # Stops heard of, for generations that are only just being claimed.
@@ -59,7 +64,7 @@ class GenerationWorker:
         self._has_stopped_looking.set()
         self._is_drained = asyncio.Event()
         self._poll_at = 0.0
-        self._reap_at = 0.0
+        self._leases = Leases(owner, self._runs)
         self._board = QueueBoard(log)
 
     @property
@@ -71,9 +76,14 @@ class GenerationWorker:
         bell = Bell(on_work=self._wake.set, on_stop=self._stop)
         hang_bell(bell)
         companions = [
-            spawn(self._keep_leases(), name="lease heartbeat"),
+            spawn(self._leases.keep(), name="lease heartbeat"),
             spawn(self._report(), name="worker report"),
-            spawn(hear_other_processes(bell, self._has_room), name="doorbell"),
+            spawn(self._hear(bell), name="doorbell"),
+        ]
+        # These wait for the log, which may be away: no claim waits for them, and no drain.
+        lookers_on = [
+            spawn(self._tell_line(), name="queue board"),
+            spawn(self._reap(), name="reaper"),
         ]
         try:
             self._has_stopped_looking.clear()
@@ -84,13 +94,15 @@ class GenerationWorker:
                     await self._sleep_until_woken()
             finally:
                 self._has_stopped_looking.set()
+                for task in lookers_on:
+                    task.cancel()
             # What still runs keeps its lease, and hears when it is to stop.
             await self._is_drained.wait()
         finally:
             remove_bell(bell)
             for task in companions:
                 task.cancel()
-            await asyncio.wait(companions)
+            await asyncio.wait([*companions, *lookers_on])
 
     async def drain(self, *, grace_s: float) -> None:
         """Take no new work, give running answers `grace_s` seconds, hand over the rest."""
@@ -113,10 +125,8 @@ class GenerationWorker:
                 # What is being stored is done in a moment, and has its end to tell.
                 await asyncio.wait(ending, timeout=STORE_S)
             await self._let_go(task for task in late if not task.done())
-        try:
-            await db_call(remove_worker, self._owner)
-        except DatabaseAway:
-            logger.warning("The database is away; it will notice that this worker is gone")
+        otherwise = "It will be noticed that this worker is gone"
+        await self._try(remove_worker, self._owner, otherwise=otherwise)
 
     async def _let_go(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         runs = {task: self._runs[task] for task in tasks}
@@ -125,42 +135,31 @@ class GenerationWorker:
         if runs:
             await asyncio.wait(set(runs))
         for run in runs.values():
-            try:
-                await db_call(_hand_over, run.claim)
-            except DatabaseAway:
-                logger.warning("%s waits for its lease to lapse", run.claim.generation_id)
+            claim = run.claim
+            otherwise = f"{claim.generation_id} waits for its lease to lapse"
+            await self._try(_hand_over, claim, otherwise=otherwise)
 
     async def _look_for_work(self) -> None:
         try:
             await self._fill_slots()
-            await self._reap()
         except Exception:
             # The worker outlives whatever goes wrong; what it did not do is still in the database.
             logger.exception("Looking for work failed; trying again")
-
-    async def _reap(self) -> None:
-        """End what no worker can finish, and tell its readers."""
-        now = asyncio.get_running_loop().time()
-        if now < self._reap_at:
-            return
-        self._reap_at = now + REAP_S
-        for generation in await db_call(list_abandoned):
-            cipher = try_cipher(generation.conversation)
-            key = StreamKey(generation.conversation_id, generation.pk, cipher)
-            text = await read_text(self._log, key)
-            ended = await db_call(fail_abandoned, generation, text)
-            if ended is not None:
-                await log_ended(ended, self._log)
+            self._leases.doubt()
 
     async def _fill_slots(self) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._poll_at:
             self._poll_at = now + POLL_S
-            for claim in await self._claim(claim_lapsed):
-                logger.warning("Generation %s lost its worker; taken over", claim.generation_id)
+            if await self._leases.may_take_over():
+                await self._take_over()
         await self._claim(claim_waiting)
         self._note_room()
-        await self._board.post(is_full=not self._has_room.is_set())
+
+    async def _take_over(self) -> None:
+        # What this worker writes it does not take from itself.
+        for claim in await self._claim(partial(claim_lapsed, but=self._leases.held)):
+            logger.warning("Generation %s lost its worker; taken over", claim.generation_id)
 
     async def _claim(self, claim: Callable[[str, int], list[Claim]]) -> list[Claim]:
         free = self._concurrency - len(self._runs)
@@ -216,6 +215,46 @@ class GenerationWorker:
         except TimeoutError:
             return
 
+    async def _tell_line(self) -> None:
+        while True:
+            await asyncio.sleep(BOARD_S)
+            try:
+                await self._board.post(is_full=not self._has_room.is_set())
+            except Exception:
+                logger.exception("The line was not told of; trying again")
+
+    async def _reap(self) -> None:
+        """End what no worker can finish, and tell its readers."""
+        while True:
+            try:
+                for generation in await db_call(list_abandoned):
+                    await self._end_abandoned(generation)
+            except Exception:
+                logger.exception("What was abandoned is not ended yet; trying again")
+            await asyncio.sleep(REAP_S)
+
+    async def _end_abandoned(self, generation: Generation) -> None:
+        cipher = try_cipher(generation.conversation)
+        key = StreamKey(generation.conversation_id, generation.pk, cipher)
+        try:
+            text = await read_text(self._log, key)
+        except LogAway:
+            # Its lane of the log alone may be away.
+            logger.warning("%s waits for its log to be ended", generation.pk)
+            return
+        ended = await db_call(fail_abandoned, generation, text)
+        if ended is not None:
+            await log_ended(ended, self._log)
+
+    async def _hear(self, bell: Bell) -> None:
+        while True:
+            try:
+                await hear_other_processes(bell, self._has_room)
+                return
+            except Exception:
+                logger.exception("The doorbell is not heard; listening again")
+            await asyncio.sleep(POLL_S)
+
     async def _report(self) -> None:
         while True:
             await self._try_report()
@@ -223,38 +262,16 @@ class GenerationWorker:
 
     async def _try_report(self) -> None:
         load = WorkerLoad(self._owner, len(self._runs), self._concurrency, self._is_draining)
+        await self._try(report_worker, load, otherwise="The worker could not report itself")
+
+    async def _try(self, work: Callable[[P], object], given: P, *, otherwise: str) -> None:
+        """Do what the worker goes on without, and say so."""
         try:
-            await db_call(report_worker, load)
+            await db_call(work, given)
         except DatabaseAway:
-            logger.warning("The worker could not report itself; it goes on")
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(heartbeat_s())
-            # Those that begin while the database is asked are not among what it answers.
-            runs = tuple(self._runs.items())
-            if not runs:
-                continue
-            try:
-                ids = {run.claim.generation_id for _, run in runs}
-                held = await db_call(renew_leases, self._owner, ids)
-            except DatabaseAway:
-                # Nobody can claim them while the database is away; a late finish decides.
-                logger.warning("The leases of %d generations were not renewed", len(runs))
-                continue
-            for task, run in runs:
-                self._check_hold(task, run, held)
-
-    def _check_hold(
-        self, task: asyncio.Task[None], run: GenerationRun, held: dict[UUID, bool]
-    ) -> None:
-        generation_id = run.claim.generation_id
-        if held.get(generation_id):
-            run.stop()
-        # One that is being stored may have ended meanwhile, as it should.
-        if generation_id not in held and not run.is_finishing and not task.done():
-            logger.warning("Lost the lease of generation %s", generation_id)
-            task.cancel()
+            logger.warning("The database is away. %s", otherwise)
+        except Exception:
+            logger.exception("%s", otherwise)
 
 
 def _take(

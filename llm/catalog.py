@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 # The one provider that is no endpoint of the catalogue: the server this installation runs.
 LOCAL = "local"
@@ -14,6 +14,9 @@ Tier = Literal["fast", "smart"]
 Continuation = Literal["prefill", "user_turn", "restart"]
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 Thinking = Literal["disabled", "between_tools", "adaptive"]
+# The same as `chatbot.accounts.models.Plan`, which this package does not know.
+Plan = Literal["free", "pro"]
+PLANS: tuple[str, ...] = get_args(Plan)
 
 
 class CatalogError(ValueError):
@@ -64,7 +67,8 @@ class ModelSpec:
 
     `continuation` is how a started answer is taken up again: from a last turn of the model's own
     (`prefill`), at the wish of a user's turn (`user_turn`), or from the beginning (`restart`).
-    `fallbacks` are the names of models to ask when this one fails, best first.
+    `fallbacks` are the names of models to ask when this one fails, best first. `plans` are those
+    of the people who may use it.
     """
 
     name: str
@@ -83,6 +87,7 @@ class ModelSpec:
     caches_prompts: bool = False
     min_cacheable_tokens: int = 0
     fallbacks: tuple[str, ...] = ()
+    plans: tuple[str, ...] = PLANS
     long_prompt_above: int | None = None
     long_price: Price | None = None
 
@@ -98,12 +103,16 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All models and endpoints in the file's order, and the names of the two defaults."""
+    """All models and endpoints in the file's order, and the names of the defaults.
+
+    `default_fast`, which may be missing, is the fast model that `auto` prefers.
+    """
 
     models: tuple[ModelSpec, ...]
     endpoints: tuple[EndpointSpec, ...]
     default_hosted: str
     default_local: str
+    default_fast: str = ""
 
     def find(self, name: str) -> ModelSpec | None:
         return next((spec for spec in self.models if spec.name == name), None)

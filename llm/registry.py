@@ -9,14 +9,17 @@ from typing import Protocol
 
 from chatbot.core.tasks import spawn
 from llm.catalog import LOCAL, Catalog, ModelSpec
-from llm.errors import ProviderUnavailable, UnknownModel
+from llm.engine import Means
+from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
+from llm.overrides import Override, override_catalog
 from llm.pricing import has_price
 from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
 from llm.providers.local import LocalProvider
 from llm.providers.openai import OpenAiProvider
+from llm.routing import prefer
 
 AUTO = "auto"
 # A local model that died is back in a second or two, on a busy machine in ten.
@@ -74,16 +77,33 @@ class Registry:
         hosted: Mapping[str, Endpoint],
         local: LocalEndpoint | None,
         timeouts: Timeouts | None = None,
+        means: Means | None = None,
     ) -> None:
+        # What all answers of this process share.
+        self.means = means or Means()
+        self._shipped = catalog
         self._catalog = catalog
+        self._off: frozenset[str] = frozenset()
         self._hosted = hosted
         self._local = local
         self._timeouts = timeouts or Timeouts()
         self._clients: dict[tuple[str, asyncio.AbstractEventLoop], _Client] = {}
 
+    def override(self, overrides: Mapping[str, Override]) -> None:
+        """Take over what operators changed, in place of what they changed before.
+
+        An answer that is being written is not touched. Names the catalogue lacks do nothing.
+        """
+        self._catalog = override_catalog(self._shipped, overrides)
+        self._off = frozenset(name for name, change in overrides.items() if change.is_off)
+
     def models(self) -> tuple[ModelSpec, ...]:
         """Return the models that can be chosen here, in the catalogue's order."""
         return tuple(spec for spec in self._catalog.models if self._is_available(spec))
+
+    def preferred_models(self) -> list[ModelSpec]:
+        """Return the same models, those first that `auto` prefers within a tier."""
+        return prefer(self.models(), self._catalog)
 
     @property
     def is_ready(self) -> bool:
@@ -93,21 +113,26 @@ class Registry:
 
     @property
     def default(self) -> ModelSpec:
-        """What `auto` means: a hosted model if there is a key. Raises UnknownModel if none."""
-        names = (self._catalog.default_hosted, self._catalog.default_local)
-        for name in names:
-            spec = self._catalog.find(name)
-            if spec is not None and self._is_available(spec):
-                return spec
+        """What answers where nothing is asked yet: a hosted model if there is a key.
+
+        Raises UnknownModel if there is no model.
+        """
+        for spec in self.preferred_models():
+            return spec
         raise UnknownModel
 
     def resolve(self, name: str) -> ModelSpec:
-        """Return the model of that name, or the default for `auto`. Raises UnknownModel."""
+        """Return the model of that name, or the default for `auto`.
+
+        Raises UnknownModel, or ModelSwitchedOff where it would be there.
+        """
         if name == AUTO:
             return self.default
         spec = self._catalog.find(name)
-        if spec is None or not self._is_available(spec):
+        if spec is None or not self._is_reachable(spec):
             raise UnknownModel
+        if spec.name in self._off:
+            raise ModelSwitchedOff
         return spec
 
     def find_known(self, name: str) -> ModelSpec | None:
@@ -146,14 +171,18 @@ class Registry:
         return provider
 
     async def aclose(self) -> None:
-        """Close the clients of the running loop."""
+        """Close the clients and connections of the running loop."""
         loop = asyncio.get_running_loop()
         mine = [key for key, client in self._clients.items() if client.loop is loop]
         for key in mine:
             await self._clients.pop(key).provider.aclose()
+        await self.means.gate.aclose()
         self._forget_dead_loops()
 
     def _is_available(self, spec: ModelSpec) -> bool:
+        return spec.name not in self._off and self._is_reachable(spec)
+
+    def _is_reachable(self, spec: ModelSpec) -> bool:
         # Wherever it came from: what a call would cost has to be known before it is made.
         if not has_price(spec):
             return False
@@ -178,7 +207,15 @@ class Registry:
             for spec in self._catalog.models
             if spec.thinking is not None and spec.provider == name
         }
-        provider = AnthropicProvider(endpoint, timeouts=self._timeouts, thinking=thinking)
+        # The local server keeps what it read by itself.
+        least_cached = {
+            spec.model_id: spec.min_cacheable_tokens
+            for spec in self._catalog.models
+            if spec.caches_prompts and spec.provider == name != LOCAL
+        }
+        provider = AnthropicProvider(
+            endpoint, timeouts=self._timeouts, thinking=thinking, least_cached=least_cached
+        )
         return LocalProvider(provider) if name == LOCAL else provider
 
     def _forget_dead_loops(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from chatbot.accounts.models import User
+from chatbot.core.stores import DATABASE, REDIS
 from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
@@ -15,6 +16,14 @@ from llm.conf import get_registry, set_local_endpoint
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
+from tests.stores import Valkey
+
+
+@pytest.fixture(autouse=True)
+def stores_are_there() -> None:
+    """Begin without what an earlier test taught the process of its stores."""
+    DATABASE.note_answer()
+    REDIS.note_answer()
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +37,26 @@ def provider(provider_process: ScriptedProvider) -> ScriptedProvider:
     """A model provider over real HTTP that does what the test scripts."""
     provider_process.reset()
     return provider_process
+
+
+@pytest.fixture(scope="session")
+def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    # What is saved stays as it is, so that it can be searched.
+    options = {"rdbcompression": "no"}
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"), options=options)
+    valkey.start()
+    yield valkey
+    valkey.kill9()
+
+
+@pytest.fixture
+def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
+    """A Valkey of the tests' own, empty, which the test may kill and start."""
+    if not valkey_process.is_alive:
+        valkey_process.start()
+    valkey_process.flush()
+    settings.REDIS_URL = valkey_process.url
+    return valkey_process
 
 
 @pytest.fixture
@@ -65,6 +94,8 @@ def live(provider_process: ScriptedProvider) -> Iterator[ServeProcess]:
         "LOCAL_MODEL_API_KEY": "scripted",
         "ANTHROPIC_API_KEY": "",
         "FREE_SENDS_PER_MINUTE": "1000",
+        "FREE_SENDS_PER_DAY": "1000000",
+        "REQUESTS_PER_MINUTE": "1000000",
     }
     with ServeProcess(environment) as server:
         yield server

@@ -18,3 +18,8 @@ FIRST_TOKEN = Histogram(
 )
 RUNNING = Gauge("parley_generations_running", "Generations this process is writing now.")
 READERS = Gauge("parley_stream_readers", "Readers this process is serving now.")
+BREAKER = Gauge(
+    "parley_breaker_state",
+    "A model's circuit breaker, as this process knows it: 0 closed, 1 open, 2 being tried.",
+    ["model"],
+)

@@ -56,6 +56,13 @@ class MessageError(Answer):
     message: str
 
 
+class UsageView(Answer):
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_micros: int
+
+
 class MessageView(Answer):
     message_id: UUID
     seq: int
@@ -64,10 +71,12 @@ class MessageView(Answer):
     content: str | None
     status: Literal["complete", "pending", "stopped", "halted", "failed", "unavailable"]
     model: str | None
+    route_reason: str | None
     token_count: int
     created_at: datetime
     generation_id: UUID | None
     error: MessageError | None
+    usage: UsageView | None
     feedback: FeedbackView | None
 
 
@@ -90,11 +99,13 @@ class ModelItem(Answer):
     tier: str
     context_window: int
     max_output: int
+    in_plan: bool
 
 
 class ModelList(Answer):
     items: list[ModelItem]
     default: str
+    reasons: dict[str, str]
 
 
 class BudgetView(Answer):
@@ -105,6 +116,12 @@ class BudgetView(Answer):
     resets_at: datetime
 
 
+class RateWindow(Answer):
+    limit: int
+    remaining: int
+    resets_in: int
+
+
 class Me(Answer):
     user_id: UUID
     email: str
@@ -112,4 +129,5 @@ class Me(Answer):
     custom_instructions: str | None
     rate_limit: int
     rate_limit_remaining: int
+    rate_limits: dict[str, RateWindow]
     budget: BudgetView

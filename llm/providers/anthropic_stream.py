@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from llm.errors import AnswerDeclined, EmptyAnswer, StreamCut
-from llm.providers.decoding import AnswerStream, read_count
+from llm.errors import AnswerDeclined, EmptyAnswer, MalformedStream, StreamCut
+from llm.providers.decoding import OTHER_REASON, AnswerStream, read_count
 from llm.providers.failures import error_from_event
 from llm.types import Finished, Usage
 
@@ -21,6 +21,18 @@ USAGE_FIELDS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
 )
+# platform.claude.com, "Handling stop reasons".
+STOP_REASONS = frozenset(
+    {
+        "end_turn",
+        "max_tokens",
+        "stop_sequence",
+        "tool_use",
+        "pause_turn",
+        "refusal",
+        "model_context_window_exceeded",
+    }
+)
 
 
 class AnthropicStream(AnswerStream):
@@ -29,6 +41,10 @@ class AnthropicStream(AnswerStream):
     def __init__(self) -> None:
         super().__init__()
         self._usage = dict.fromkeys(USAGE_FIELDS, 0)
+
+    @property
+    def announced(self) -> Usage | None:
+        return self._counted() if self._has_opened else None
 
     def _decode(self, data: bytes | str) -> str:
         message = orjson.loads(data)
@@ -40,9 +56,11 @@ class AnthropicStream(AnswerStream):
                 block = message["content_block"]
                 return self._text(block["text"]) if block["type"] == "text" else ""
             case "message_start":
+                self._has_opened = True
                 self._count(message["message"]["usage"])
             case "message_delta":
-                self._stop_reason = message["delta"].get("stop_reason") or self._stop_reason
+                if (reason := message["delta"].get("stop_reason")) is not None:
+                    self._stop_reason = _known(reason)
                 self._count(message.get("usage") or {})
             case "message_stop":
                 self._ending = self._end()
@@ -62,12 +80,19 @@ class AnthropicStream(AnswerStream):
             raise StreamCut
         if not self._has_text:
             raise AnswerDeclined if self._stop_reason == "refusal" else EmptyAnswer
-        return Finished(
-            stop_reason=self._stop_reason,
-            usage=Usage(
-                input_tokens=self._usage["input_tokens"],
-                output_tokens=self._usage["output_tokens"],
-                cache_read_tokens=self._usage["cache_read_input_tokens"],
-                cache_write_tokens=self._usage["cache_creation_input_tokens"],
-            ),
+        return Finished(self._stop_reason, self._counted())
+
+    def _counted(self) -> Usage:
+        return Usage(
+            input_tokens=self._usage["input_tokens"],
+            output_tokens=self._usage["output_tokens"],
+            cache_read_tokens=self._usage["cache_read_input_tokens"],
+            cache_write_tokens=self._usage["cache_creation_input_tokens"],
         )
+
+
+def _known(reason: Any) -> str:
+    """Return a stop reason by its name; what a name may be, only the provider decides."""
+    if not isinstance(reason, str):
+        raise MalformedStream
+    return reason if reason in STOP_REASONS else OTHER_REASON

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 from weakref import WeakSet
 
 import aiohttp
 import orjson
 
-from llm.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from llm.providers.base import Timeouts
+from llm.errors import (
+    ProviderError,
+    ProviderRateLimited,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from llm.providers.base import CallSheet, Timeouts
 from llm.providers.body import AnswerBody
 from llm.providers.connections import Endpoint, open_session
 from llm.providers.decoding import AnswerStream
 from llm.providers.failures import describe, error_from_status
 from llm.providers.pacing import Pacer
+from llm.providers.rate_headers import seconds_until_reset
 from llm.types import Prompt, StreamEvent, TextDelta
 
 log = logging.getLogger(__name__)
@@ -66,9 +74,13 @@ class HttpProvider:
             response.close()
         await self._session.close()
 
-    async def stream(self, prompt: Prompt, *, model_id: str) -> AsyncGenerator[StreamEvent]:
+    async def stream(
+        self, prompt: Prompt, *, model_id: str, sheet: CallSheet | None = None
+    ) -> AsyncGenerator[StreamEvent]:
         """Yield the answer; see `Provider.stream`."""
-        deadline = asyncio.get_running_loop().time() + self._timeouts.first_token_s
+        sheet = sheet or CallSheet()
+        patience_s = min(self._timeouts.first_token_s, sheet.first_token_s or math.inf)
+        deadline = asyncio.get_running_loop().time() + patience_s
         response = await self._open(prompt, model_id=model_id, deadline=deadline)
         self._responses.add(response)
         body = AnswerBody(response, deadline=deadline, timeouts=self._timeouts, pacer=self._pacer)
@@ -84,6 +96,8 @@ class HttpProvider:
             for event in answer.finish():
                 yield event
         finally:
+            sheet.has_opened = answer.has_opened
+            sheet.announced, sheet.is_whole = answer.announced, answer.has_stopped
             body.close(is_finished=answer.is_done)
 
     async def _open(
@@ -122,7 +136,11 @@ async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:
         describe(body),
         headers.get("request-id") or headers.get("x-request-id"),
     )
-    return error_from_status(response.status, body=body, retry_after=headers.get("retry-after"))
+    retry_after = headers.get("retry-after")
+    error = error_from_status(response.status, body=body, retry_after=retry_after)
+    if error.retry_after_s is None and isinstance(error, ProviderRateLimited):
+        error.retry_after_s = seconds_until_reset(headers, now=datetime.now(UTC))
+    return error
 
 
 def _decode_refusal(raw: bytes) -> object:

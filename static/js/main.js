@@ -40,7 +40,9 @@ const store = createStore({
   conversationId: null, title: "", model: null, messages: [], olderCursor: null, live: null,
   loading: "ready", loadError: null,
   items: [], itemsCursor: null, query: "", listLoading: false, listError: null,
-  models: [], budget: null,
+  models: [],
+  reasons: {},
+  budget: null,
 });
 const waker = createWaker();
 const SIGNED_OUT = new ApiError({ code: "unauthenticated", message: "Sign in to go on.", status: 401 });
@@ -131,6 +133,7 @@ const thread = createThread(
     act: {
       say: announce,
       modelName: (name) => modelName(store.get().models, name),
+      reasonText: (reason) => store.get().reasons[reason] ?? "",
       regenerate(message) {
         banner.hide();
         chat.regenerate(message);
@@ -222,7 +225,7 @@ document.addEventListener("click", ({ target }) => {
 });
 
 function loadModels() {
-  api.get("/models").then(({ items }) => store.set({ models: items }), () => {});
+  api.get("/models").then(({ items, reasons = {} }) => store.set({ models: items, reasons }), () => {});
 }
 
 // The way is free again for the message that had to wait.

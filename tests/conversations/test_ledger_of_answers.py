@@ -79,8 +79,8 @@ async def spent_of(user: User) -> int:
 @pytest.mark.parametrize(
     ("model", "script", "micros"),
     [
-        # 25 * 2 + 12 * 2.5 + 100 * 0.2 + 15 * 10
-        ("claude-sonnet-5-5", RECORDED, 250),
+        # 25 * 2 + 12 * 2.5 + 100 * 0.1 + 15 * 10
+        ("claude-sonnet-5-5", RECORDED, 240),
         # 25 * 0.1 + 12 * 0.125 + 100 * 0.01 + 15 * 0.5 = 12.5, and nothing is given away.
         ("claude-haiku-5-5", RECORDED, 13),
         # Beyond 100,000 tokens: 99,900 * 0.5 + 12 * 0.625 + 100 * 0.05 + 15 * 2.5
@@ -115,7 +115,7 @@ async def test_an_entry_costs_what_a_hand_computes(
 async def test_every_call_of_an_answer_that_fails_at_last_is_charged(
     api: ApiClient, user: User, both: GenerationWorker, provider: ScriptedProvider
 ) -> None:
-    provider.script(tokens=6, cut_after=3)
+    provider.script(tokens=20, cut_after=1)
     frames = await api.send(await api.new_conversation(model="claude-sonnet-5-5"), "Hello")
     assert frames[-1].event == "failed"
     found = await entries()

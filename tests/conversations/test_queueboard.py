@@ -9,6 +9,7 @@ import pytest
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from conversations.claims import FIRST_GUESS_MS, claim_waiting
+from conversations.eventlog import LogAway, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event, EventType
 from conversations.models import Generation
@@ -111,3 +112,22 @@ async def test_places_are_told_again_in_a_log_that_was_lost(user: User) -> None:
     for _ in range(2):
         await board.post(is_full=True)
     assert await told(log, last) == [("0-1", 1)]
+
+
+class AwayLog(MemoryEventLog):
+    asked = 0
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        self.asked += 1
+        raise LogAway
+
+
+async def test_a_log_that_is_away_is_asked_once_a_round(user: User) -> None:
+    log = AwayLog()
+    for _ in range(3):
+        await db_call(queue_generation, user)
+    board = QueueBoard(log)
+    await board.post(is_full=True)
+    assert log.asked == 1
+    await board.post(is_full=True)
+    assert log.asked == 2

@@ -3,12 +3,13 @@
 import { copyText, flashDone, h, iconButton } from "../dom.js";
 import { createMarkdown } from "../markdown.js";
 import { fullTime } from "../time.js";
+import { usageWords } from "../usage.js";
 import { createLiveStatus } from "./live_status.js";
 import { messageNote } from "./message_note.js";
 
 /**
  * @param {object} message
- * @param {object} act  {say, copied, edit, regenerate, rate, modelName}
+ * @param {object} act  {say, copied, edit, regenerate, rate, modelName, reasonText}
  */
 export const createMessage = (message, act) =>
   message.role === "user" ? createUserMessage(message, act) : createAnswer(message, act);
@@ -50,7 +51,8 @@ function createAnswer(first, act) {
   const down = iconButton("down", "Bad answer", () => rate("down"), { "aria-pressed": "false" });
   const again = iconButton("again", "Write another answer", () => act.regenerate(message));
   const model = h("span", { class: "message-model" });
-  const actions = h("div", { class: "message-actions" }, copy, up, down, again, model);
+  const reason = h("span", { class: "message-reason" });
+  const actions = h("div", { class: "message-actions" }, copy, up, down, again, model, reason);
   const element = h("article", { class: "message message-assistant" },
     h("h2", { class: "sr-only", text: "Parley answered" }), body, note, actions);
   let drawn = { text: null, final: false };
@@ -93,7 +95,10 @@ function createAnswer(first, act) {
       button.hidden = next.seq === null || copy.hidden || (rated !== null && rated !== value);
     }
     model.textContent = act.modelName(next.model);
-    model.title = next.createdAt ? fullTime(next.createdAt) : "";
+    const when = next.createdAt ? fullTime(next.createdAt) : "";
+    model.title = [when, usageWords(next.usage)].filter(Boolean).join("\n");
+    reason.textContent = (model.textContent && next.routeReason) || "";
+    reason.title = act.reasonText(next.routeReason);
   }
 
   return { element, update };

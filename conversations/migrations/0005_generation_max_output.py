@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('conversations', '0003_conversation_idempotency'),
+        ('conversations', '0004_routed_model_and_overrides'),
     ]
 
     operations = [
