@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from chatbot.accounts.costs import models as cost_models  # noqa: F401 - Models of this app too.
 from chatbot.core.conf import get_keyring
 from chatbot.core.crypto import DataCipher, new_wrapped_key, unwrap_key
 from chatbot.core.fields import SealedField
