@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/", api.urls),
     re_path(r"^api/", unknown_address),
     path("accounts/", include("allauth.urls")),
+    path("admin/costs/", include("chatbot.accounts.costs.urls")),
     path("admin/", admin.site.urls),
     path("", include("conversations.urls")),
 ]

@@ -34,8 +34,8 @@ def measure(entries: QuerySet[LedgerEntry]) -> list[dict[str, Any]]:
     )
     parts = grouped.annotate(
         calls=Count("*"),
-        works=Count("*", filter=Q(models_asked__gt=0)),
-        fallbacks=Count("*", filter=Q(models_asked__gt=1)),
+        works=Count("pk", filter=Q(models_asked__gt=0)),
+        fallbacks=Count("pk", filter=Q(models_asked__gt=1)),
         **{f"sum_{name}": Sum(name) for name in SUMS[3:]},
     )
     return _by_group(_as_measures(part) for part in parts.order_by())

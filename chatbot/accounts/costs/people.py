@@ -52,16 +52,16 @@ def _find_most_expensive(day: date) -> list[dict[str, Any]]:
         created__gte=begin_of(day), created__lt=begin_of(day + DAY), user__isnull=False
     ).exclude(purpose=Purpose.OPENING)
     summed = entries.values("user_id").annotate(
-        answers=Count("*", filter=Q(purpose=Purpose.ANSWER, models_asked__gt=0)),
-        tokens=Sum(TOKENS),
+        answers=Count("pk", filter=Q(purpose=Purpose.ANSWER, models_asked__gt=0)),
+        used=Sum(TOKENS),
         cost=Sum("cost_micros"),
     )
     return [
         {
             "user_id": one["user_id"],
             "answers": one["answers"],
-            "tokens": int(one["tokens"]),
+            "tokens": int(one["used"]),
             "cost_micros": int(one["cost"]),
         }
-        for one in summed.order_by("-cost", "-tokens", "user_id")[:PEOPLE_KEPT]
+        for one in summed.order_by("-cost", "-used", "user_id")[:PEOPLE_KEPT]
     ]

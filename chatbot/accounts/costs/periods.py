@@ -52,7 +52,9 @@ class Period:
 
 
 def _date_input() -> forms.Widget:
-    return UnfoldAdminTextInputWidget(attrs={"type": "date", "aria-describedby": "period-errors"})
+    attributes = {"type": "date", "aria-describedby": "period-errors"}
+    widget: forms.Widget = UnfoldAdminTextInputWidget(attrs=attributes)
+    return widget
 
 
 class PeriodForm(forms.Form):

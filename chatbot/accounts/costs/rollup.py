@@ -17,7 +17,7 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from chatbot.accounts.costs.measures import add_up, measure
-from chatbot.accounts.costs.models import CostDay, DailyCost, HourlyCost
+from chatbot.accounts.costs.models import CostDay, DailyCost, HourlyCost, PersonalCost
 from chatbot.accounts.costs.people import are_people_due, count_people
 from chatbot.accounts.costs.periods import DAY, Period, begin_of, day_of
 from chatbot.accounts.models import LedgerEntry
@@ -82,12 +82,12 @@ def _count(begin: datetime, now: datetime, *, is_review: bool) -> int:
 def _count_day(day: date, *, begin: datetime, is_anew: bool = False) -> int:
     end = begin_of(day + DAY)
     # Looked at before the lock is taken, which on SQLite keeps everybody from writing.
-    if not is_anew and not _changed_hours(begin, end):
+    if not is_anew and not _find_hours(begin, end):
         return 0
     with transaction.atomic():
         CostDay.objects.get_or_create(day=day)
         CostDay.objects.select_for_update().get(day=day)
-        hours = _all_hours(begin) if is_anew else _changed_hours(begin, end)
+        hours = _find_hours(begin, end, with_unchanged=is_anew)
         for hour in hours:
             HourlyCost.objects.filter(hour=hour).delete()
             found = measure(_ledger(hour, hour + HOUR))
@@ -100,11 +100,16 @@ def _add_up_day(day: date) -> None:
     total = add_up(_kept(begin_of(day), begin_of(day + DAY)))
     DailyCost.objects.filter(day=day).delete()
     DailyCost.objects.bulk_create(DailyCost(day=day, **one) for one in total)
-    calls = sum(one["calls"] for one in total)
-    CostDay.objects.filter(day=day).update(calls=calls, counted=timezone.now())
+    counted = CostDay.objects.filter(day=day)
+    if total:
+        counted.update(calls=sum(one["calls"] for one in total), counted=timezone.now())
+    else:
+        # A day without calls was not counted: `_counted_until` goes by those that were.
+        counted.delete()
+        PersonalCost.objects.filter(day=day).delete()
 
 
-def _changed_hours(begin: datetime, end: datetime) -> list[datetime]:
+def _find_hours(begin: datetime, end: datetime, *, with_unchanged: bool = False) -> list[datetime]:
     """Return the hours in which the ledger has other calls than were counted, in their order."""
     hour = TruncHour("created", tzinfo=UTC)
     in_ledger = dict(
@@ -112,11 +117,9 @@ def _changed_hours(begin: datetime, end: datetime) -> list[datetime]:
     )
     counted = dict(_kept(begin, end).values_list("hour").annotate(sum=Sum("calls")))
     hours = in_ledger.keys() | counted.keys()
-    return sorted(one for one in hours if in_ledger.get(one, 0) != counted.get(one, 0))
-
-
-def _all_hours(begin: datetime) -> list[datetime]:
-    return [begin + number * HOUR for number in range(24)]
+    if not with_unchanged:
+        hours = {one for one in hours if in_ledger.get(one, 0) != counted.get(one, 0)}
+    return sorted(hours)
 
 
 def _ledger(begin: datetime, end: datetime) -> QuerySet[LedgerEntry]:
@@ -132,7 +135,7 @@ def _counted_until(now: datetime) -> datetime:
 
     Hours are counted in their order, so that is the begin of the last that was.
     """
-    hour = HourlyCost.objects.aggregate(last=Max("hour"))["last"]
+    hour: datetime | None = HourlyCost.objects.aggregate(last=Max("hour"))["last"]
     if hour is not None:
         return min(hour, now)
     # No hour is kept: there was nothing to count for days. Other hours of this day are not kept
