@@ -88,6 +88,10 @@ bench-memory: .venv/dev
 bench-failover: .venv/dev
 	$(BIN)/python manage.py bench_failover --check
 
+# Ten million answers in a PostgreSQL that is thrown away: some minutes, and 6 GB of disk.
+bench-costs: .venv/dev
+	$(BIN)/python -m tests.services $(BIN)/python manage.py bench_costs --check
+
 format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

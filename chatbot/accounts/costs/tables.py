@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -37,12 +37,16 @@ class Table:
     rows: Sequence[Sequence[Value]]
 
     @property
-    def cells(self) -> list[list[str]]:
-        """The rows as text to read."""
+    def cells(self) -> list[list[tuple[Column, str]]]:
+        """The rows as text to read, each cell with its column."""
         return [
-            [_to_read(column.kind, value) for column, value in zip(self.columns, row, strict=True)]
-            for row in self.rows
+            [(column, _to_read(column.kind, value)) for column, value in row]
+            for row in self.pairs()
         ]
+
+    def pairs(self) -> Iterator[list[tuple[Column, Value]]]:
+        """Return the rows, each value with its column."""
+        return (list(zip(self.columns, row, strict=True)) for row in self.rows)
 
 
 MEASURES = (
@@ -136,9 +140,8 @@ def write_csv(table: Table) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow([column.name for column in table.columns])
-    for row in table.rows:
-        cells = zip(table.columns, row, strict=True)
-        writer.writerow([_to_keep(column.kind, value) for column, value in cells])
+    for row in table.pairs():
+        writer.writerow([_to_keep(column.kind, value) for column, value in row])
     return out.getvalue()
 
 
