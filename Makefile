@@ -17,7 +17,7 @@ COVERED := 'llm/*' conversations/turns.py conversations/claims.py conversations/
 
 .DEFAULT_GOAL := run
 .PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory \
-	bench-failover browser \
+	bench-failover bench-costs browser \
 	format
 
 .venv/bin/python:

@@ -29,17 +29,16 @@ RACERS = 4
 
 def daily(day: date = DAY) -> list[dict[str, Any]]:
     rows = DailyCost.objects.filter(day=day).order_by("plan", "purpose", "model")
-    return list(rows.values())
+    return [dict(row) for row in rows.values()]
 
 
 def everything() -> list[Any]:
     """Return the whole roll-up but for its own keys and times."""
     kinds = (HourlyCost, DailyCost, PersonalCost, CostDay)
-    rows = [row for kind in kinds for row in kind._default_manager.values()]
-    for row in rows:
-        row.pop("id", None)
-        row.pop("counted", None)
-    return sorted(rows, key=repr)
+    rows = [dict(row) for kind in kinds for row in kind._default_manager.values()]
+    changing = {"id", "counted"}
+    kept = [{name: row[name] for name in row.keys() - changing} for row in rows]
+    return sorted(kept, key=lambda row: sorted(map(repr, row.items())))
 
 
 class Killed(BaseException):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import uuid4
@@ -80,10 +81,10 @@ def fill(load: CostLoad, advance: Advance) -> None:
     with connection.cursor() as cursor, _without_indexes():
         cursor.execute(FILL_PEOPLE, [load.people])
         for number in range(load.days, 0, -1):
-            values = {
+            values: dict[str, str | int] = {
                 "people": load.people,
                 "answers": load.a_day,
-                "begin": today - number * DAY,
+                "begin": (today - number * DAY).isoformat(),
             }
             cursor.execute(FILL_DAY, values)
             advance()
@@ -139,7 +140,7 @@ def time_page() -> list[Step]:
     for days in PERIODS:
         address = f"/admin/costs/?days={days}"
         assert client.get(address).status_code == 200
-        times = [_timed(address, lambda address=address: client.get(address)) for _ in range(LOADS)]
+        times = [_timed(address, partial(client.get, address)) for _ in range(LOADS)]
         steps.append(Step(f"page, {days} days", median(one.milliseconds for one in times)))
     return steps
 

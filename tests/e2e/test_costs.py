@@ -65,10 +65,6 @@ async def test_charts_are_drawn_and_the_tables_say_the_same(ledger: None, open_p
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("img", name="Cost by day")).to_be_visible()
     assert all(pixels > 1_000 for pixels in await drawn(page)), await drawn(page)
-    await page.screenshot(
-        path="/tmp/costs.png",  # noqa: S108
-        full_page=True,
-    )
 
     legend = page.locator("[data-chart=spend] .u-legend")
     await expect(legend).to_contain_text("claude-sonnet-5-5")

@@ -42,7 +42,9 @@ def review(*, now: datetime | None = None) -> int:
     The hours of earlier days are not kept any longer then.
     """
     now = now or timezone.now()
-    changed = _count(min(_counted_until(now), _review_begin(now)), now, is_review=True)
+    # From the begin of a day: a clock that was ahead may have made its last hour a later one.
+    since = begin_of(day_of(_counted_until(now)))
+    changed = _count(min(since, _review_begin(now)), now, is_review=True)
     _drop_hours(now)
     return changed
 

@@ -43,6 +43,7 @@ class Command(BaseCommand):
             raise CommandError("Set DATABASE_URL to an empty PostgreSQL; see make bench-costs.")
         load = CostLoad(options["answers"], options["days"], options["people"])
         call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
         with tqdm(total=2 * load.days, unit="day", disable=None, leave=False) as bar:
             fill(load, partial(bar.update, 1))
             steps = time_roll_up(load, partial(bar.update, 1))
