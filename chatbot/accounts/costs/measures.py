@@ -28,7 +28,6 @@ def measure(entries: QuerySet[LedgerEntry]) -> list[dict[str, Any]]:
 
     All of it is read by one statement, as of one moment.
     """
-    # Grouped by these alone: what is in a group under another name becomes part of a sum below.
     grouped = entries.annotate(bucket=sketch.select_bucket("first_token_ms")).values(
         *GROUP, "bucket"
     )
