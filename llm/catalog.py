@@ -13,6 +13,7 @@ Protocol = Literal["anthropic", "openai"]
 Tier = Literal["fast", "smart"]
 Continuation = Literal["prefill", "user_turn", "restart"]
 LimitField = Literal["max_completion_tokens", "max_tokens"]
+LimitsPer = Literal["endpoint", "model"]
 Thinking = Literal["disabled", "between_tools", "adaptive"]
 
 
@@ -41,6 +42,9 @@ class EndpointSpec:
     Without a `key_setting` it needs no key. `url_setting` names a setting that replaces `base_url`.
     `limit_field` is what it calls the longest answer: OpenAI's reasoning models refuse the older
     `max_tokens`, other servers may know nothing else.
+
+    `max_concurrency`, `requests_per_minute` and `tokens_per_minute` are its limits where they are
+    known; `limits_per` says whether all its models share them or each one has as much.
     """
 
     name: str
@@ -49,6 +53,10 @@ class EndpointSpec:
     key_setting: str = ""
     url_setting: str = ""
     limit_field: LimitField = "max_completion_tokens"
+    limits_per: LimitsPer = "endpoint"
+    max_concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ class ModelSpec:
 
     `continuation` is how a started answer is taken up again: from a last turn of the model's own
     (`prefill`), at the wish of a user's turn (`user_turn`), or from the beginning (`restart`).
-    `fallbacks` are the names of models to ask when this one fails, best first.
+    `fallbacks` are the names of models to ask when this one fails, best first. A model with limits
+    of its own (see `EndpointSpec`) shares none with others.
     """
 
     name: str
@@ -82,6 +91,9 @@ class ModelSpec:
     fallbacks: tuple[str, ...] = ()
     long_prompt_above: int | None = None
     long_price: Price | None = None
+    max_concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
     @property
     def is_local(self) -> bool:

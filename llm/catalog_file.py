@@ -16,6 +16,7 @@ from llm.catalog import (
     Continuation,
     EndpointSpec,
     LimitField,
+    LimitsPer,
     ModelSpec,
     Price,
     Protocol,
@@ -162,7 +163,16 @@ def _find_endpoint_problem(spec: EndpointSpec) -> str | None:
         return "needs base_url or url_setting"
     if spec.base_url and not spec.base_url.startswith(("http://", "https://")):
         return "base_url must begin with http:// or https://"
-    return _find_choice_problem(spec, protocol=Protocol, limit_field=LimitField)
+    choices = {"protocol": Protocol, "limit_field": LimitField, "limits_per": LimitsPer}
+    return _find_choice_problem(spec, **choices) or _find_limit_problem(spec)
+
+
+def _find_limit_problem(spec: ModelSpec | EndpointSpec) -> str | None:
+    for field in ("max_concurrency", "requests_per_minute", "tokens_per_minute"):
+        limit = getattr(spec, field)
+        if limit is not None and not (type(limit) is int and limit > 0):
+            return f"{field} must be whole and positive"
+    return None
 
 
 def _find_choice_problem(spec: ModelSpec | EndpointSpec, **choices: Any) -> str | None:
@@ -182,7 +192,8 @@ def _find_problem(spec: ModelSpec) -> str | None:
     problem = _find_choice_problem(spec, tier=Tier, continuation=Continuation)
     if problem is None and spec.thinking is not None:
         problem = _find_choice_problem(spec, thinking=Thinking)
-    return problem or _find_size_problem(spec) or _find_money_problem(spec)
+    problem = problem or _find_size_problem(spec) or _find_limit_problem(spec)
+    return problem or _find_money_problem(spec)
 
 
 def _find_size_problem(spec: ModelSpec) -> str | None:

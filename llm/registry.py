@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatbot.core.tasks import spawn
+from llm.admission.lanes import lane_of
+from llm.admission.slots import Lane
 from llm.catalog import LOCAL, Catalog, ModelSpec
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
@@ -108,6 +110,19 @@ class Registry:
         if spec is None or not self._is_available(spec):
             raise UnknownModel
         return spec
+
+    def lanes(self, name: str) -> tuple[Lane, ...]:
+        """Return a model's lane, then those of the models that may stand in for it here.
+
+        None for a model that is not available.
+        """
+        spec = self._catalog.find(name)
+        if spec is None or not self._is_available(spec):
+            return ()
+        others = (self._catalog.find(other) for other in spec.fallbacks)
+        able = [spec, *(one for one in others if one is not None and self._is_available(one))]
+        found = (lane_of(one, self._catalog.find_endpoint(one.provider)) for one in able)
+        return tuple({lane.name: lane for lane in found}.values())
 
     async def open_provider(self, spec: ModelSpec) -> Provider:
         """Return the running loop's client for this model; do not keep it between answers.

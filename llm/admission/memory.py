@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from time import monotonic
 
-from llm.admission.limiter import LaneState
+from llm.admission.limiter import START, LaneState
 from llm.admission.slots import Ask, View
 
 
@@ -16,12 +16,12 @@ def monotonic_ms() -> int:
 
 
 class MemorySlots:
-    """See `Slots`. It is never away."""
+    """See `Slots`. It is never away. A lane begins with a limit of `start`."""
 
-    def __init__(self, *, clock: Callable[[], int] = monotonic_ms) -> None:
+    def __init__(self, *, start: float = START, clock: Callable[[], int] = monotonic_ms) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._lanes: defaultdict[str, LaneState] = defaultdict(LaneState)
+        self._lanes: defaultdict[str, LaneState] = defaultdict(lambda: LaneState(limit=start))
         self._roles: dict[str, tuple[str, int]] = {}
         self._values: dict[str, tuple[bytes, int]] = {}
 
