@@ -22,10 +22,11 @@ from conversations.generations import Outcome, finish_generation
 from conversations.models import Generation, Message, State
 from conversations.prompts import load_task
 from conversations.queries import try_cipher
+from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
-from llm.errors import StreamBroken
+from llm.errors import ProviderBusy, StreamBroken
 from llm.pricing import Call, CallEnding, bill_call
 from llm.registry import AUTO
 from llm.tokens import estimate_tokens
@@ -36,12 +37,15 @@ logger = logging.getLogger(__name__)
 # How often an answer that broke off is taken up again before the person is asked to.
 MAX_RESUMPTIONS = 2
 RESUMPTION_JITTER_S = 0.5
+# An answer that nobody has taken for so long fails instead of going back to the queue.
+MAX_WAIT_S = 600.0
 
 
 class GenerationRun:
     """Writes one generation, from its claim to its terminal event."""
 
-    def __init__(self, claim: Claim, generation: Generation, log: EventLog) -> None:
+    def __init__(self, claim: Claim, generation: Generation, log: EventLog, gate: SlotGate) -> None:
+        self._gate = gate
         self._generation = generation
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
@@ -55,6 +59,16 @@ class GenerationRun:
         self._is_stopped = generation.stop_requested
         self._scope: asyncio.Timeout | None = None
         self.is_finishing = False
+
+    @property
+    def generation(self) -> Generation:
+        """The row as it was claimed."""
+        return self._generation
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether a provider said that it takes no more calls."""
+        return self._gate.was_refused
 
     @property
     def claim(self) -> Claim:
@@ -75,16 +89,23 @@ class GenerationRun:
         """Answer, store, and end the stream.
 
         Raises LeaseLost or Fenced when another worker has taken over; then nothing was stored.
-        Cancelling it leaves the generation unfinished, for the caller to hand over.
+        Raises ProviderBusy when nobody takes its call now, and cancelling it ends it too: both
+        leave the generation unfinished, for the caller to hand over.
         """
         try:
             outcome = await self._write()
         except (LeaseLost, Fenced):
             raise
+        except ProviderBusy:
+            # What was said stands in the log before somebody else goes on from there.
+            await self._log.settle()
+            raise
         except Exception:
             logger.exception("Generation %s failed unexpectedly", self.claim.generation_id)
             self._bill("failed")
             outcome = self._ended(State.FAILED, error=ChatError())
+        finally:
+            self._gate.leave(used_tokens=self._used_tokens())
         await self._finish(outcome)
 
     async def _write(self) -> Outcome:
@@ -100,6 +121,8 @@ class GenerationRun:
             self._bill("lost")
             finished = await self._stream(generation)
         except ChatError as exc:
+            if isinstance(exc, ProviderBusy) and self._waited_s() < MAX_WAIT_S:
+                raise
             # No traceback: a provider's own words are in it, and they may quote the prompt.
             cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
             logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
@@ -137,7 +160,7 @@ class GenerationRun:
         resumptions = 0
         while True:
             try:
-                return await self._consume(generation)
+                return await self._consume()
             except StreamBroken:
                 if resumptions == MAX_RESUMPTIONS:
                     raise
@@ -153,30 +176,38 @@ class GenerationRun:
             self._log.forget_text()
         await self._log.reopen(generation, self._spec.name)
 
-    async def _consume(self, generation: Generation) -> Finished:
+    async def _consume(self) -> Finished:
         assert self._spec is not None
         assert self._prompt is not None
         self._call_began_at = len(self._log.text)
         provider = await get_registry().open_provider(self._spec)
         route = [Candidate(self._spec, provider)]
         prompt = continue_prompt(self._prompt, self._log.text)
-        async with aclosing(stream_completion(prompt, route=route)) as events:
+        stream = stream_completion(prompt, route=route, gate=self._gate)
+        async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
-                    await self._show(event.text, generation)
+                    await self._show(event.text)
                 elif isinstance(event, Chosen):
                     self._spec = event.spec
                 else:
                     return event
         raise AssertionError("stream_completion ended without Finished")
 
-    async def _show(self, text: str, generation: Generation) -> None:
+    async def _show(self, text: str) -> None:
         await self._log.add_text(text)
         if self._first_token_ms is None:
-            waited = timezone.now() - generation.created
-            self._first_token_ms = max(0, round(waited.total_seconds() * 1000))
+            waited_s = self._waited_s()
+            self._first_token_ms = max(0, round(waited_s * 1000))
             model = self._spec.name if self._spec else ""
-            FIRST_TOKEN.labels(model=model).observe(waited.total_seconds())
+            FIRST_TOKEN.labels(model=model).observe(waited_s)
+
+    def _waited_s(self) -> float:
+        return (timezone.now() - self._generation.created).total_seconds()
+
+    def _used_tokens(self) -> int | None:
+        """Return what all calls used, as far as it was said."""
+        return sum(call.usage.total_tokens for call in self._calls) or None
 
     def _ended(
         self,

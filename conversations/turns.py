@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from itertools import chain
 from uuid import UUID, uuid4
 
@@ -20,7 +19,7 @@ from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.limits import count_send
-from chatbot.accounts.models import Plan, User
+from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
@@ -34,8 +33,9 @@ from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify_on_commit
+from conversations.places import Place, due_at, find_place, note_place
 from conversations.prompts import ContentUnavailable, count_prompt, system_text
-from conversations.queries import find_generation, find_waiting_for, walk_sizes
+from conversations.queries import count_active, find_generation, find_waiting_for, walk_sizes
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
@@ -45,11 +45,6 @@ from llm.conf import get_registry
 TITLE_CHARS = 60
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
 MAX_TRIES = 5
-
-# Who waits is served in the order of `due_at`. It is fixed when a message is accepted, so nobody
-# waits for ever: only what comes within these bounds after a message can still go before it.
-BEHIND_OWN = timedelta(seconds=10)
-PRO_AHEAD = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ async def start_turn(
     """Accept a message and queue its answer; a repeat under the same key returns the first.
 
     Raises ConversationNotFound, InvalidParent, UnknownModel, MessageTooLong, GenerationActive,
-    IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
+    IdempotencyMismatch, Busy, RateLimited or BudgetExhausted; then nothing is kept.
     """
     # A parent of null is the root of a new branch; one left out is the last message shown.
     parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
@@ -146,17 +141,20 @@ def _find_or_commit(ask: _Ask, draft: Callable[[Conversation], Draft]) -> Starte
         return earlier
     conversation, own_active = _look_at(ask)
     spec = get_registry().resolve(ask.model or conversation.model)
+    place = find_place(spec, ask.user, own_active=own_active, now=timezone.now())
     count_send(ask.user)
     for _ in range(MAX_TRIES):
         try:
             with transaction.atomic():
-                return _commit(ask, conversation, spec, draft(conversation), own_active)
+                started = _commit(ask, conversation, spec, draft(conversation), place)
+            note_place(spec, ask.user)
+            return started
         except (PlaceTaken, IntegrityError):
             # Two at once: a constraint let one through, and it is committed by now.
             earlier = _find_earlier(ask)
             if earlier is not None:
                 return earlier
-            conversation, own_active = _look_at(ask)
+            conversation, _ = _look_at(ask)
         except CannotOpen as exc:
             raise ContentUnavailable from exc
     raise Conflict
@@ -199,18 +197,8 @@ def _check_free(conversation: Conversation) -> None:
             raise GenerationActive(detail=dict(refer_to(identity, answer_id)))
 
 
-def due_at(user: User, *, own_active: int, now: datetime) -> datetime:
-    """Return a message's place in line, as a time.
-
-    Each answer that a person already waits for puts their next one further back, so that one
-    person's many messages do not hold up everybody; a plan that is paid for goes ahead.
-    """
-    ahead = PRO_AHEAD if user.plan == Plan.PRO else timedelta()
-    return now + own_active * BEHIND_OWN - ahead
-
-
 def _commit(
-    ask: _Ask, conversation: Conversation, spec: ModelSpec, draft: Draft, own_active: int
+    ask: _Ask, conversation: Conversation, spec: ModelSpec, draft: Draft, place: Place
 ) -> StartedTurn:
     now = timezone.now()
     question = draft.question
@@ -237,9 +225,11 @@ def _commit(
         idempotency_key=ask.idempotency_key,
         request_digest=ask.digest,
         requested_model=ask.model or conversation.model,
+        first_model=spec.name,
         budget_month=month,
         reserved_tokens=tokens,
-        due=due_at(ask.user, own_active=own_active, now=now),
+        # Counted only now: the budget's row lets one of a person's sends through at a time.
+        due=due_at(ask.user, own_active=count_active(ask.user.pk), now=now, load=place.load),
     )
     insert(generation)
     announce_work()

@@ -5,38 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from uuid import UUID
+
+from django.conf import settings
 
 from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
+from conversations.admission import SlotAdmission, Work, take_work
 from conversations.attempts import read_text
-from conversations.claims import (
-    Claim,
-    LeaseLost,
-    claim_lapsed,
-    claim_waiting,
-    hand_over,
-    heartbeat_s,
-    load_claimed,
-    renew_leases,
-)
+from conversations.claims import Claim, LeaseLost, hand_over, heartbeat_s, renew_leases
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
 from conversations.eventlog import EventLog, Fenced, StreamKey
 from conversations.generations import fail_abandoned, list_abandoned
-from conversations.models import Generation
 from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
 from conversations.terminals import log_ended
 from conversations.workers import REPORT_S, WorkerLoad, remove_worker, report_worker
+from llm.admission.desk import Desk
+from llm.admission.gate import SlotGate
+from llm.admission.slots import Lane
+from llm.conf import get_registry, get_slots
+from llm.errors import ProviderBusy
 
 logger = logging.getLogger(__name__)
 
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
 REAP_S = 30.0
+# How often a line is told of, at most; and which part of its time a worker spends on it.
+BOARD_S = 1.0
+BOARD_SHARE = 0.1
 # What an answer that is being stored may take on top of a drain's grace.
 STORE_S = 2.0
 # Stops heard of, for generations that are only just being claimed.
@@ -60,7 +61,10 @@ class GenerationWorker:
         self._is_drained = asyncio.Event()
         self._poll_at = 0.0
         self._reap_at = 0.0
-        self._board = QueueBoard(log)
+        self._desk = Desk(get_slots(), lease_s=settings.GENERATION_LEASE_S)
+        self._admission = SlotAdmission(self._desk, lambda model: get_registry().lanes(model))
+        self._board = QueueBoard(log, get_slots(), self._desk.name)
+        self._has_line = asyncio.Event()
 
     @property
     def running(self) -> int:
@@ -72,6 +76,8 @@ class GenerationWorker:
         hang_bell(bell)
         companions = [
             spawn(self._keep_leases(), name="lease heartbeat"),
+            spawn(self._keep_slots(), name="slot heartbeat"),
+            spawn(self._tell_line(), name="queue board"),
             spawn(self._report(), name="worker report"),
             spawn(hear_other_processes(bell, self._has_room), name="doorbell"),
         ]
@@ -113,6 +119,7 @@ class GenerationWorker:
                 # What is being stored is done in a moment, and has its end to tell.
                 await asyncio.wait(ending, timeout=STORE_S)
             await self._let_go(task for task in late if not task.done())
+        await asyncio.to_thread(self._desk.tell)
         try:
             await db_call(remove_worker, self._owner)
         except DatabaseAway:
@@ -154,24 +161,30 @@ class GenerationWorker:
 
     async def _fill_slots(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now >= self._poll_at:
+        is_poll = now >= self._poll_at
+        if is_poll:
             self._poll_at = now + POLL_S
-            for claim in await self._claim(claim_lapsed):
-                logger.warning("Generation %s lost its worker; taken over", claim.generation_id)
-        await self._claim(claim_waiting)
+        await self._claim(looks_for_lapsed=is_poll)
+        if is_poll:
+            # What nobody has asked to hear of meanwhile.
+            await asyncio.to_thread(self._desk.tell)
         self._note_room()
-        await self._board.post(is_full=not self._has_room.is_set())
+        self._note_line()
 
-    async def _claim(self, claim: Callable[[str, int], list[Claim]]) -> list[Claim]:
+    async def _claim(self, *, looks_for_lapsed: bool) -> None:
         free = self._concurrency - len(self._runs)
         if not free or self._is_draining:
-            return []
-        claims, rows = await db_call(_take, claim, self._owner, free)
-        for one in claims:
-            # One that was deleted meanwhile needs no answer.
-            if one.generation_id in rows:
-                self._run(one, rows[one.generation_id])
-        return claims
+            return
+        found = await db_call(
+            take_work, self._admission, self._owner, free, looks_for_lapsed=looks_for_lapsed
+        )
+        for generation_id in found.taken_over:
+            logger.warning("Generation %s lost its worker; taken over", generation_id)
+        for work in found.work:
+            self._run(work)
+        if found.is_short:
+            # One lane is full by now; others may not be.
+            self._wake.set()
 
     def _note_room(self) -> None:
         if len(self._runs) < self._concurrency and not self._is_draining:
@@ -179,11 +192,24 @@ class GenerationWorker:
         else:
             self._has_room.clear()
 
-    def _run(self, claim: Claim, generation: Generation) -> None:
-        run = GenerationRun(claim, generation, self._log)
-        if claim.generation_id in self._stopped:
+    def _note_line(self) -> None:
+        if self._has_room.is_set() and not self._admission.shut:
+            self._has_line.clear()
+        else:
+            self._has_line.set()
+
+    def _run(self, work: Work) -> None:
+        gate = SlotGate(
+            self._desk,
+            work.slot,
+            lane_of=lambda spec: get_registry().lane(spec),
+            tokens=work.generation.reserved_tokens,
+            on_news=self._hear_of_lane,
+        )
+        run = GenerationRun(work.claim, work.generation, self._log, gate)
+        if work.claim.generation_id in self._stopped:
             run.stop()
-        task = spawn(self._guard(run), name=f"generation {claim.generation_id}")
+        task = spawn(self._guard(run), name=f"generation {work.claim.generation_id}")
         self._runs[task] = run
         RUNNING.inc()
         task.add_done_callback(self._forget)
@@ -193,6 +219,24 @@ class GenerationWorker:
             await run.run()
         except (LeaseLost, Fenced):
             logger.warning("Generation %s went to another worker", run.claim.generation_id)
+        except ProviderBusy:
+            await self._put_back(run)
+
+    async def _put_back(self, run: GenerationRun) -> None:
+        """Let a generation that nobody takes now wait again, in its old place."""
+        if not run.was_refused:
+            # No limit has learned of it.
+            self._admission.shun(run.generation.first_model)
+        try:
+            await db_call(hand_over, run.claim)
+        except DatabaseAway:
+            logger.warning("%s waits for its lease to lapse", run.claim.generation_id)
+        self._wake.set()
+
+    def _hear_of_lane(self, lane: Lane) -> None:
+        # Somebody may be waiting for a slot there; otherwise nobody is.
+        if self._has_line.is_set() and not self._desk.is_shut(lane):
+            self._wake.set()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._runs[task]
@@ -208,6 +252,9 @@ class GenerationWorker:
         for run in self._runs.values():
             if run.claim.generation_id == generation_id:
                 run.stop()
+                return
+        # One that waits needs no slot any more.
+        self._wake.set()
 
     async def _sleep_until_woken(self) -> None:
         try:
@@ -227,6 +274,22 @@ class GenerationWorker:
             await db_call(report_worker, load)
         except DatabaseAway:
             logger.warning("The worker could not report itself; it goes on")
+
+    async def _tell_line(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._has_line.wait()
+            began = clock()
+            try:
+                await self._board.post()
+            except Exception:
+                logger.exception("The line was not told of; trying again")
+            await asyncio.sleep(max(BOARD_S, (clock() - began) / BOARD_SHARE))
+
+    async def _keep_slots(self) -> None:
+        while True:
+            await asyncio.sleep(heartbeat_s())
+            await asyncio.to_thread(self._desk.renew)
 
     async def _keep_leases(self) -> None:
         while True:
@@ -255,13 +318,6 @@ class GenerationWorker:
         if generation_id not in held and not run.is_finishing and not task.done():
             logger.warning("Lost the lease of generation %s", generation_id)
             task.cancel()
-
-
-def _take(
-    claim: Callable[[str, int], list[Claim]], owner: str, limit: int
-) -> tuple[list[Claim], dict[UUID, Generation]]:
-    claims = claim(owner, limit)
-    return claims, load_claimed(claims) if claims else {}
 
 
 def _hand_over(claim: Claim) -> None:

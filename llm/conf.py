@@ -8,12 +8,20 @@ from pathlib import Path
 from django.conf import settings
 
 from chatbot import env
+from chatbot.core.redis import blocking_redis
+from chatbot.core.stores import REDIS
+from llm.admission.load import LoadReader
+from llm.admission.memory import MemorySlots
+from llm.admission.redis import RedisSlots
+from llm.admission.slots import Slots
 from llm.catalog import Catalog
 from llm.catalog_file import load_catalog
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
 
+# A worker that looks for work, or a person who sends, waits for it; then it is done without.
+SLOTS_PATIENCE_S = 0.5
 # The SDKs refuse an empty key; a server without keys takes any.
 NO_KEY = "none"
 
@@ -39,6 +47,26 @@ def get_registry() -> Registry:
             first_token_s=settings.FIRST_TOKEN_TIMEOUT_S, token_s=settings.TOKEN_TIMEOUT_S
         ),
     )
+
+
+@cache
+def get_slots() -> Slots:
+    """Return the keeper of all slots: Redis, or without it this process."""
+    if not settings.REDIS_URL:
+        return MemorySlots()
+    return RedisSlots(blocking_redis(patience_s=SLOTS_PATIENCE_S), REDIS)
+
+
+@cache
+def get_load() -> LoadReader:
+    """Return how busy the lanes are, as far as this process knows."""
+    return LoadReader(get_slots())
+
+
+def forget_slots() -> None:
+    """Begin anew, with the settings as they are by now."""
+    get_slots.cache_clear()
+    get_load.cache_clear()
 
 
 def read_catalog() -> Catalog:

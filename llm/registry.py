@@ -121,8 +121,11 @@ class Registry:
             return ()
         others = (self._catalog.find(other) for other in spec.fallbacks)
         able = [spec, *(one for one in others if one is not None and self._is_available(one))]
-        found = (lane_of(one, self._catalog.find_endpoint(one.provider)) for one in able)
-        return tuple({lane.name: lane for lane in found}.values())
+        return tuple({lane.name: lane for lane in map(self.lane, able)}.values())
+
+    def lane(self, spec: ModelSpec) -> Lane:
+        """Return the lane of calls to this model."""
+        return lane_of(spec, self._catalog.find_endpoint(spec.provider))
 
     async def open_provider(self, spec: ModelSpec) -> Provider:
         """Return the running loop's client for this model; do not keep it between answers.

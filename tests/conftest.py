@@ -11,7 +11,7 @@ from chatbot.accounts.models import User
 from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
-from llm.conf import get_registry, set_local_endpoint
+from llm.conf import forget_slots, get_registry, set_local_endpoint
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
@@ -37,7 +37,9 @@ async def models(provider: ScriptedProvider, settings: Settings) -> AsyncIterato
     settings.LOCAL_MODEL_URL = provider.url
     settings.LOCAL_MODEL_API_KEY = "scripted"
     set_local_endpoint(None)
+    forget_slots()
     yield
+    forget_slots()
     await get_registry().aclose()
     set_local_endpoint(None)
 

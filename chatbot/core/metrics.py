@@ -18,3 +18,6 @@ FIRST_TOKEN = Histogram(
 )
 RUNNING = Gauge("parley_generations_running", "Generations this process is writing now.")
 READERS = Gauge("parley_stream_readers", "Readers this process is serving now.")
+REFUSED = Counter(
+    "parley_sends_refused_total", "Messages refused for the length of a line.", ["lane", "plan"]
+)

@@ -53,6 +53,13 @@ class Generation(models.Model):
     idempotency_key = models.CharField(max_length=200)
     request_digest = models.CharField(max_length=64, help_text="keyed hash of the request")
     requested_model = models.CharField(max_length=64)
+    first_model = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="asked first: its provider's slots say when it begins",
+    )
     model = models.CharField(max_length=64, blank=True)
     provider = models.CharField(max_length=32, blank=True)
     route_reason = models.CharField(max_length=80, blank=True)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from chatbot.accounts.models import Plan, User
-from conversations.claims import claim_waiting, list_waiting
-from conversations.turns import BEHIND_OWN, PRO_AHEAD, due_at
+from conversations.claims import claim_waiting
+from conversations.line import read_line
+from conversations.places import BEHIND_OWN, PRO_AHEAD, due_at
 from tests.conversations.rows import queue_generation
 from tests.factories import make_person
 
@@ -57,5 +58,5 @@ def test_many_messages_of_one_person_do_not_hold_up_another(user: User) -> None:
     late = NOW + timedelta(seconds=1)
     single = queue_generation(other, due=due_at(other, own_active=0, now=late))
     expected = [flood[0].pk, single.pk, *(one.pk for one in flood[1:])]
-    assert [key.generation_id for key in list_waiting()] == expected
+    assert [one.generation_id for one in read_line()[0]] == expected
     assert [claim.generation_id for claim in claim_waiting("one", 6)] == expected
