@@ -27,6 +27,10 @@ NOWHERE = Lane("none")
 PLACE_SHARE = 0.05
 TIME_SHARE = 0.3
 LEAST_MS = 2_000
+# Nobody is told of a place further back before it is so far: who was refused returns to the front
+# for a moment, and the line moves on.
+RISE = 3
+RISE_SHARE = 0.1
 AT_ONCE = 50
 
 
@@ -41,7 +45,8 @@ class _Told:
     has_text: bool = False
 
     def is_true(self, position: int, eta_ms: float, now: float) -> bool:
-        if abs(position - self.position) > PLACE_SHARE * self.position:
+        rise = position - self.position
+        if rise > max(RISE, RISE_SHARE * self.position) or -rise > PLACE_SHARE * self.position:
             return False
         wrong_ms = abs(1000 * (self.start_at - now) - eta_ms)
         return wrong_ms <= max(LEAST_MS, TIME_SHARE * eta_ms)

@@ -39,6 +39,20 @@ class Totals:
     peak_open: int = 0
     closed_early: int = 0
     mismatched: int = 0
+    refused: int = 0
+    serving: int = 0
+    peak_serving: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many requests are served at once; those beyond are refused with 429."""
+
+    at_once: int
+    retry_after: str | None = None
+
+    def refusal(self) -> Script:
+        return Script(status=429, error_type="rate_limit_error", retry_after=self.retry_after)
 
 
 class Cut(Exception):
@@ -50,6 +64,7 @@ class Stage:
     """Everything that the control calls change."""
 
     choice: Choice = field(default_factory=Choice)
+    capacity: Capacity | None = None
     records: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     totals: Totals = field(default_factory=Totals)
     released: asyncio.Event = field(default_factory=asyncio.Event)
