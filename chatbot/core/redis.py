@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
 import redis
 import redis.asyncio
 from django.conf import settings
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -45,6 +46,9 @@ Elsewhere = (AskError, TryAgainError, ClusterDownError)
 
 AsyncRedis = redis.asyncio.Redis
 Command = Sequence[str | bytes | int]
+
+# Its stub knows tuples of one only.
+_pack: Callable[[tuple[Any, ...]], bytes] = pack_command
 
 
 def open_redis(*, reply_timeout_s: float = REPLY_TIMEOUT_S) -> AsyncRedis:
@@ -151,9 +155,8 @@ class RedisLine:
     async def _exchange(
         self, connection: AbstractConnection, commands: Sequence[Command]
     ) -> list[Any]:
-        packed = b"".join(
-            piece for command in commands for piece in connection.pack_command(*command)
-        )
+        # redis-py packs in Python what hiredis packs in C: 5 µs against 1 for an append.
+        packed = b"".join([_pack(tuple(command)) for command in commands])
         await connection.send_packed_command(packed, check_health=False)
         replies: list[Any] = []
         is_elsewhere = False

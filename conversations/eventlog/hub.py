@@ -26,6 +26,9 @@ BLOCK_MS = 1000
 PATIENCE_S = 2.0
 # The writers' pipelines arrive in many pieces: what is read a moment later comes together.
 GATHER_S = 0.004
+# A read names every log that is followed: with many of them, what comes is gathered for longer.
+GATHER_PER_FEED_S = 0.00008
+LONGEST_GATHER_S = 0.012
 RETRY_S = 0.1
 RETRY_CAP_S = 1.0
 DOORBELL_S = 60
@@ -115,7 +118,8 @@ class Hub:
             self._pause_s = 0.0
             if reply:
                 self._hand_out(reply, {feed.name.encode(): feed for feed in asked})
-                await asyncio.sleep(GATHER_S)
+                share_s = min(LONGEST_GATHER_S, GATHER_PER_FEED_S * len(asked))
+                await asyncio.sleep(max(GATHER_S, share_s))
 
     def _command(self, feeds: list[Feed]) -> Command:
         names = [feed.name for feed in feeds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from conversations.eventlog.patience import patience_of
 from conversations.events import START, Cursor, Event, EventType
 
 
@@ -66,7 +67,8 @@ class Window:
     def wake(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            _end_wait(waiter, has_grown=True)
+            if not waiter.done():
+                waiter.set_result(True)
 
     def after(self, cursor: Cursor) -> list[Event]:
         """Return the events behind a cursor."""
@@ -79,19 +81,11 @@ class Window:
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait for something new; False when nothing came. Call right after `after`."""
-        # By hand: `asyncio.timeout` around an Event costs twice as much, for every token.
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
-        timer = loop.call_later(timeout_s, _end_wait, waiter)
+        patience_of(timeout_s).watch(waiter)
         try:
             return await waiter
         finally:
-            timer.cancel()
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-
-
-def _end_wait(waiter: asyncio.Future[bool], *, has_grown: bool = False) -> None:
-    if not waiter.done():
-        waiter.set_result(has_grown)

@@ -14,6 +14,9 @@ from collections import deque
 MIN_STREAMS = 30
 # Three tokens at the usual 50 a second; a reader still sees 16 changes a second, which flow.
 GATHER_S = 0.060
+# A process with very many streams takes longer over a round, up to five tokens at a time.
+GATHER_PER_STREAM_S = 0.0005
+LONGEST_GATHER_S = 0.100
 # Streams that are due within so little time are let go together.
 GRAIN_S = 0.005
 
@@ -45,7 +48,8 @@ class Pacer:
         if self._streams < self._min_streams or not transport.is_reading():
             return
         transport.pause_reading()
-        due = self._loop.time() + self._gather_s
+        share_s = min(LONGEST_GATHER_S, self._streams * GATHER_PER_STREAM_S)
+        due = self._loop.time() + max(self._gather_s, share_s)
         self._held.append((due, transport))
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._release)
