@@ -103,8 +103,9 @@ class AttemptLog:
         self._describe(generation, model)
         await self._renew()
 
-    def forget_text(self) -> None:
-        self._parts = []
+    def put_text(self, text: str) -> None:
+        """Replace the text; readers have it once the log is opened again."""
+        self._parts = [text]
 
     async def add_text(self, text: str) -> None:
         self._parts.append(text)

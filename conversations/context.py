@@ -6,12 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from llm.tokens import count_turn
 from llm.types import Prompt, Turn
-
-# What an answer that is taken up again may still say at least, in tokens: the estimate of what it
-# has said already is on the high side.
-LEAST_REST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +29,9 @@ class PastTurn:
     tokens: int
 
 
-def count_turn(text: str) -> int:
-    return estimate_tokens(text) + TOKENS_PER_MESSAGE
-
-
 def join_system(*parts: str) -> str:
     """Return the system text: what stays the same from turn to turn, stable parts first."""
     return "\n\n".join(part.strip() for part in parts if part.strip())
-
-
-def continue_prompt(prompt: Prompt, text: str) -> Prompt:
-    """Return the prompt that asks for the rest of an answer that has begun with `text`."""
-    if not text:
-        return prompt
-    left = max(LEAST_REST, prompt.max_output - estimate_tokens(text))
-    turns = (*prompt.turns, Turn("assistant", text))
-    return Prompt(system=prompt.system, turns=turns, max_output=left)
 
 
 def assemble_prompt(*, system: str, newest_first: Iterable[PastTurn], window: Window) -> Prompt:

@@ -16,7 +16,6 @@ from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
 from chatbot.core.prepared import Kind, PreparedUpdate
 from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, lapsed
-from conversations.context import count_turn
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
 from conversations.models import Generation, Message, State, Status
@@ -26,6 +25,7 @@ from conversations.sealing import seal_message
 from conversations.terminals import Ended, terminal_event
 from conversations.views import view_message
 from llm.pricing import Call
+from llm.tokens import count_turn
 from llm.types import Usage
 
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.

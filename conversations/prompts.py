@@ -11,11 +11,12 @@ from django.conf import settings
 from chatbot.accounts.instructions import read_instructions
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import ChatError, MessageTooLong
-from conversations.context import PastTurn, Window, assemble_prompt, count_turn, join_system
+from conversations.context import PastTurn, Window, assemble_prompt, join_system
 from conversations.models import Conversation, Generation, Message, Status
 from conversations.queries import walk_branch
 from conversations.sealing import open_cipher, open_column, open_message, report_unreadable
 from llm.catalog import ModelSpec
+from llm.tokens import count_turn
 from llm.types import Prompt
 
 NO_ROOM = "The system prompt and custom instructions leave no room for a message."

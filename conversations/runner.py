@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -15,7 +14,6 @@ from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
 from conversations.claims import Claim, LeaseLost
-from conversations.context import continue_prompt, count_turn
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
 from conversations.generations import Outcome, finish_generation
@@ -26,17 +24,14 @@ from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
-from llm.errors import ProviderBusy, StreamBroken
-from llm.pricing import Call, CallEnding, bill_call
+from llm.errors import ProviderBusy
+from llm.pricing import Call, bill_call
 from llm.registry import AUTO
-from llm.tokens import estimate_tokens
+from llm.tokens import count_turn, estimate_tokens
 from llm.types import Finished, Prompt, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
-# How often an answer that broke off is taken up again before the person is asked to.
-MAX_RESUMPTIONS = 2
-RESUMPTION_JITTER_S = 0.5
 # An answer that nobody has taken for so long fails instead of going back to the queue.
 MAX_WAIT_S = 600.0
 
@@ -50,9 +45,9 @@ class GenerationRun:
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
         self._spec: ModelSpec | None = None
-        self._prompt: Prompt | None = None
+        self._route: tuple[ModelSpec, ...] = ()
+        self._prompts: dict[str, Prompt] = {}
         self._calls: list[Call] = []
-        self._call_began_at = 0
         self._first_token_ms: int | None = None
         self._route_reason = ""
         # Asked for before this worker could hear the bell.
@@ -102,10 +97,9 @@ class GenerationRun:
             raise
         except Exception:
             logger.exception("Generation %s failed unexpectedly", self.claim.generation_id)
-            self._bill("failed")
             outcome = self._ended(State.FAILED, error=ChatError())
         finally:
-            self._gate.leave(used_tokens=self._used_tokens())
+            self._gate.close(used_tokens=self._used_tokens())
         await self._finish(outcome)
 
     async def _write(self) -> Outcome:
@@ -114,31 +108,27 @@ class GenerationRun:
             self._spec = get_registry().resolve(generation.requested_model)
             is_auto = generation.requested_model == AUTO
             self._route_reason = "default model" if is_auto else "chosen by name"
+            self._route = get_registry().route(self._spec)
             await self._begin(generation)
-            task = await patient_db_call(load_task, generation, self._spec)
-            self._prompt, self._answer = task.prompt, task.answer
-            # Another worker's call wrote it, and nobody else is there to tell.
-            self._bill("lost")
+            await self._load_prompt(self._spec)
+            self._bill_lost()
             finished = await self._stream(generation)
         except ChatError as exc:
-            if isinstance(exc, ProviderBusy) and self._waited_s() < MAX_WAIT_S:
-                raise
+            if self._gate.may_wait and self._waited_s() < MAX_WAIT_S:
+                raise ProviderBusy from exc
             # No traceback: a provider's own words are in it, and they may quote the prompt.
             cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
             logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
-            self._bill("failed")
             return self._ended(State.FAILED, error=exc)
         if finished is None:
-            self._bill("stopped")
             return self._ended(State.STOPPED, stop_reason="stopped")
-        self._bill("finished", finished.usage if finished.is_metered else None)
         return self._ended(State.COMPLETED, stop_reason=finished.stop_reason)
 
     async def _begin(self, generation: Generation) -> None:
         """Open this worker's first attempt, with what earlier ones wrote if that can be used."""
         assert self._spec is not None
         # An answer that is to end here keeps its text, whatever its model could make of it.
-        carries = self._spec.continues or self._is_stopped
+        carries = self._spec.continuation != "restart" or self._is_stopped
         await self._log.begin(generation, self._spec.name, carries=carries)
 
     async def _stream(self, generation: Generation) -> Finished | None:
@@ -147,7 +137,7 @@ class GenerationRun:
             async with asyncio.timeout(None) as self._scope:
                 if self._is_stopped:
                     return None
-                return await self._stream_to_end(generation)
+                return await self._consume(generation)
         except TimeoutError:
             if not self._is_stopped:
                 raise
@@ -155,44 +145,43 @@ class GenerationRun:
         finally:
             self._scope = None
 
-    async def _stream_to_end(self, generation: Generation) -> Finished:
-        """Take up an answer that broke off, in a further attempt, as long as that may help."""
-        resumptions = 0
-        while True:
-            try:
-                return await self._consume()
-            except StreamBroken:
-                if resumptions == MAX_RESUMPTIONS:
-                    raise
-                resumptions += 1
-                await self._resume(generation)
-
-    async def _resume(self, generation: Generation) -> None:
-        assert self._spec is not None
-        self._bill("failed")
-        logger.warning("Generation %s broke off and is taken up again", generation.pk)
-        await asyncio.sleep(random.uniform(0, RESUMPTION_JITTER_S))  # noqa: S311 - jitter
-        if not self._spec.continues:
-            self._log.forget_text()
-        await self._log.reopen(generation, self._spec.name)
-
-    async def _consume(self) -> Finished:
-        assert self._spec is not None
-        assert self._prompt is not None
-        self._call_began_at = len(self._log.text)
-        provider = await get_registry().open_provider(self._spec)
-        route = [Candidate(self._spec, provider)]
-        prompt = continue_prompt(self._prompt, self._log.text)
-        stream = stream_completion(prompt, route=route, gate=self._gate)
-        async with aclosing(stream) as events:
+    async def _consume(self, generation: Generation) -> Finished:
+        completion = stream_completion(
+            self._route,
+            self._open,
+            kept=self._log.text,
+            calls=self._calls,
+            means=replace(get_registry().means, gate=self._gate, has_queue=True),
+        )
+        async with aclosing(completion) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     await self._show(event.text)
                 elif isinstance(event, Chosen):
-                    self._spec = event.spec
+                    await self._take_up(event, generation)
                 else:
                     return event
         raise AssertionError("stream_completion ended without Finished")
+
+    async def _open(self, spec: ModelSpec) -> Candidate:
+        provider = await get_registry().open_provider(spec)
+        return Candidate(spec, provider, await self._load_prompt(spec))
+
+    async def _load_prompt(self, spec: ModelSpec) -> Prompt:
+        """Return the question as it fits into this model's window."""
+        if spec.name not in self._prompts:
+            task = await patient_db_call(load_task, self._generation, spec)
+            self._answer = task.answer
+            self._prompts[spec.name] = task.prompt
+        return self._prompts[spec.name]
+
+    async def _take_up(self, chosen: Chosen, generation: Generation) -> None:
+        """Tell readers when another model answers, or goes on from another text than theirs."""
+        spec, self._spec = self._spec, chosen.spec
+        if chosen.spec is spec and chosen.kept == self._log.text:
+            return
+        self._log.put_text(chosen.kept)
+        await self._log.reopen(generation, chosen.spec.name)
 
     async def _show(self, text: str) -> None:
         await self._log.add_text(text)
@@ -206,7 +195,7 @@ class GenerationRun:
         return (timezone.now() - self._generation.created).total_seconds()
 
     def _used_tokens(self) -> int | None:
-        """Return what all calls used, as far as it was said."""
+        """Return what all calls used, as far as it is known."""
         return sum(call.usage.total_tokens for call in self._calls) or None
 
     def _ended(
@@ -231,21 +220,15 @@ class GenerationRun:
             error_message=error.message if error else "",
         )
 
-    def _bill(self, ending: CallEnding, usage: Usage | None = None) -> None:
-        """Keep the call that has just ended; without its provider's word, as it is estimated."""
-        is_metered = usage is not None
-        usage = usage or self._estimate_usage()
-        self._call_began_at = len(self._log.text)
-        if self._spec is not None and (is_metered or usage.total_tokens):
-            self._calls.append(bill_call(self._spec, usage, is_metered=is_metered, ending=ending))
-
-    def _estimate_usage(self) -> Usage:
-        """Return what a call that was cut short cost, at most: its provider did not say."""
-        written = self._log.text[self._call_began_at :]
-        if self._prompt is None or not written:
-            return Usage(0, 0)
-        asked = sum(count_turn(turn.text) for turn in self._prompt.turns)
-        return Usage(asked + count_turn(self._prompt.system), estimate_tokens(written))
+    def _bill_lost(self) -> None:
+        """Bill another worker's call by the text that it left: nobody else is there to tell."""
+        text, spec = self._log.text, self._spec
+        if not text or spec is None:
+            return
+        prompt = self._prompts[spec.name]
+        asked = sum(count_turn(turn.text) for turn in prompt.turns) + count_turn(prompt.system)
+        usage = Usage(asked, estimate_tokens(text))
+        self._calls.append(bill_call(spec, usage, is_metered=False, ending="lost"))
 
     async def _finish(self, outcome: Outcome) -> None:
         """Store the answer, then end its log.

@@ -25,7 +25,6 @@ from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
-from conversations.context import count_turn
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -41,6 +40,7 @@ from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
+from llm.tokens import count_turn
 
 TITLE_CHARS = 60
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.

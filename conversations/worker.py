@@ -205,6 +205,7 @@ class GenerationWorker:
             lane_of=lambda spec: get_registry().lane(spec),
             tokens=work.generation.reserved_tokens,
             on_news=self._hear_of_lane,
+            inner=get_registry().means.gate,
         )
         run = GenerationRun(work.claim, work.generation, self._log, gate)
         if work.claim.generation_id in self._stopped:

@@ -14,8 +14,11 @@ from llm.admission.load import LoadReader
 from llm.admission.memory import MemorySlots
 from llm.admission.redis import RedisSlots
 from llm.admission.slots import Slots
+from llm.breaker import BreakerGate
+from llm.breaker_redis import RedisBreakers
 from llm.catalog import Catalog
 from llm.catalog_file import load_catalog
+from llm.engine import Means
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
@@ -39,6 +42,7 @@ def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
 def get_registry() -> Registry:
     """Return the registry that all answers of this process come from."""
     catalog = read_catalog()
+    breakers = BreakerGate(RedisBreakers() if settings.REDIS_URL else None)
     return Registry(
         catalog,
         hosted=_find_hosted(catalog),
@@ -46,6 +50,7 @@ def get_registry() -> Registry:
         timeouts=Timeouts(
             first_token_s=settings.FIRST_TOKEN_TIMEOUT_S, token_s=settings.TOKEN_TIMEOUT_S
         ),
+        means=Means(gate=breakers, impatience_s=settings.FALLBACK_AFTER_S),
     )
 
 

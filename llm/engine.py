@@ -1,127 +1,297 @@
-"""One answer from whichever candidate can give it.
+"""One answer from whichever models can give it.
 
-Nothing is spliced: retries and fallbacks happen before the first text only. A failure after it
-raises StreamBroken, and the caller decides what becomes of the text that was shown.
+A call that fails is made again, or another model is asked, also in the middle of an answer: that
+one goes on from the text so far in the way its catalogue entry names, or begins anew. Every call
+that reached a provider is billed, whatever became of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from llm.admission.gate import Gate, OpenGate
 from llm.catalog import ModelSpec
+from llm.continuing import NEXT_WAY, Question, ask_on
 from llm.errors import (
+    REFUSALS,
     AnswerDeclined,
+    ContextOverflow,
     EmptyAnswer,
-    ProviderBusy,
     ProviderError,
-    ProviderOverloaded,
-    ProviderRateLimited,
+    ProviderRejected,
     StreamBroken,
+    UnknownModel,
 )
-from llm.providers.base import Provider
-from llm.retry import retry_delay_s
+from llm.gate import Gate, OpenGate
+from llm.pricing import Call, CallEnding, bill_call
+from llm.providers.base import CallSheet, Provider
+from llm.retry import RetryBudget, retry_delay_s
+from llm.tokens import count_turn, estimate_tokens
 from llm.types import Finished, Prompt, StreamEvent, TextDelta, Usage
 
 log = logging.getLogger(__name__)
 
-# A provider that says so takes too many calls already; others may be taken.
-REFUSALS = (ProviderRateLimited, ProviderOverloaded)
-OPEN_GATE = OpenGate()
+# A model that loses its connection again and again gets no further call for the same answer.
+MAX_BREAKS = 2
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model and the provider that serves it."""
+    """A model, the provider that serves it, and the question as it fits this model."""
 
     spec: ModelSpec
     provider: Provider
+    prompt: Prompt
+
+
+# Returns a model's candidate, or raises ProviderError or UnknownModel.
+OpenCandidate = Callable[[ModelSpec], Awaitable[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """This model is answering. Comes once, right before the first text."""
+    """This model is answering, and `kept` is what stands of the answer before its first text.
+
+    Comes right before that text; again when another call takes the answer up.
+    """
 
     spec: ModelSpec
+    kept: str = ""
 
 
 EngineEvent = Chosen | StreamEvent
 
 
+@dataclass(slots=True)
+class Means:
+    """What answers of one process share, and what a test replaces.
+
+    `impatience_s` is how long a first text is waited for while another model could be asked. Where
+    `has_queue`, a call that was one too many for its provider is not made again here: its answer
+    waits in the caller's queue, if no other model takes it.
+    """
+
+    gate: Gate = field(default_factory=OpenGate)
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    impatience_s: float | None = None
+    has_queue: bool = False
+    sleep: Sleep = asyncio.sleep
+
+
 async def stream_completion(
-    prompt: Prompt,
+    route: Sequence[ModelSpec],
+    open_candidate: OpenCandidate,
     *,
-    route: Sequence[Candidate],
-    gate: Gate = OPEN_GATE,
-    sleep: Sleep = asyncio.sleep,
+    kept: str = "",
+    calls: list[Call] | None = None,
+    means: Means | None = None,
 ) -> AsyncGenerator[EngineEvent]:
     """Yield `Chosen`, the answer's text, then `Finished`; consume it inside `aclosing`.
 
-    Candidates are asked in order, each with retries. When all failed, raises the last one's
-    ProviderError with the earlier failures as notes; ProviderBusy where the gate has a queue and
-    one of them would answer later. A failure after the first text raises StreamBroken.
+    `kept` is what an earlier attempt left of the answer. `calls` is given each call once it has
+    ended, also when the generator is closed. When no model of the route can give the answer,
+    raises the last one's ProviderError with the earlier failures as notes, as StreamBroken if
+    text was shown.
     """
-    failures: list[ProviderError] = []
-    for candidate in route:
-        spec = candidate.spec
-        fitting = replace(prompt, max_output=min(prompt.max_output, spec.max_output))
-        for attempt in itertools.count():
-            has_text = False
+    means = means or Means()
+    trail = _Trail(await means.gate.arrange(route), means, text=kept)
+    while True:
+        call: _Call | None = None
+        try:
+            candidate = await open_candidate(trail.spec)
+            question = ask_on(candidate.prompt, trail.text, trail.spec, refused=trail.refused)
+            await means.gate.enter(trail.spec)
+            call = _Call(trail.spec, question, means, trail.new_sheet())
             try:
-                await gate.enter(spec)
-                stream = candidate.provider.stream(fitting, model_id=spec.model_id)
+                stream = candidate.provider.stream(
+                    question.prompt, model_id=trail.spec.model_id, sheet=call.sheet
+                )
                 async with aclosing(stream) as events:
                     async for event in events:
-                        if not has_text and type(event) is TextDelta:
-                            has_text = True
-                            gate.accepted()
-                            yield Chosen(spec)
-                        yield event
-                return
+                        if call.has_begun and type(event) is TextDelta:
+                            call.parts.append(event.text)
+                            yield event
+                            continue
+                        for told in call.take(event):
+                            yield told
+                        if call.finished is not None:
+                            return
             except ProviderError as exc:
-                error = exc
-            if has_text:
-                log.warning("%s broke off: %s", spec.name, error.code)
-                raise StreamBroken(retry_after_s=error.retry_after_s) from error
-            if _is_rest_of_nothing(prompt, error):
+                call.error = exc
+                for told in call.give_back():
+                    yield told
+                raise
+            finally:
+                call.end(calls)
+        except (ProviderError, UnknownModel) as exc:
+            if call is not None and _is_rest_of_nothing(call.question, exc):
                 yield Finished("end_turn", Usage(0, 0))
                 return
-            failures.append(error)
-            if isinstance(error, REFUSALS):
-                gate.refused(error.retry_after_s)
-            _log_failure(candidate, error, attempt=attempt)
-            delay_s = retry_delay_s(error, attempt=attempt)
-            if delay_s is None or (gate.waits_elsewhere and isinstance(error, REFUSALS)):
-                break
-            await sleep(delay_s)
-    raise _sum_up(failures, gate)
+            await trail.go_on(exc, call)
 
 
-def _sum_up(failures: list[ProviderError], gate: Gate) -> ProviderError:
-    if not failures:
-        raise ValueError("the route names no candidate")
-    last = failures[-1]
-    waiting = [one for one in failures if isinstance(one, (*REFUSALS, ProviderBusy))]
-    if gate.waits_elsewhere and waiting:
-        last = ProviderBusy(retry_after_s=waiting[0].retry_after_s)
-        last.__cause__ = waiting[0]
-    for earlier in failures[:-1]:
-        last.add_note(f"earlier: {earlier.code}")
-    return last
+class _Call:
+    """One request, from its question to its bill."""
+
+    def __init__(self, spec: ModelSpec, question: Question, means: Means, sheet: CallSheet) -> None:
+        self.question = question
+        self.sheet = sheet
+        self.parts: list[str] = []
+        self.finished: Finished | None = None
+        self.error: ProviderError | None = None
+        self._spec = spec
+        self._means = means
+        # What a seam was fed; it may have kept some of it to itself.
+        self._fed = ""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether all that comes now is new text."""
+        return bool(self.parts)
+
+    @property
+    def kept(self) -> str:
+        return self.question.seam.kept if self.question.seam else self.question.kept
+
+    def take(self, event: StreamEvent) -> Iterator[EngineEvent]:
+        """Yield what is to be told of an event that is not simply more text."""
+        if isinstance(event, TextDelta):
+            text = event.text
+            if self.question.seam is not None:
+                self._fed += text
+                text = self.question.seam.feed(text)
+            yield from self._tell(text)
+        else:
+            yield from self.give_back()
+            self.finished = event
+            yield event
+
+    def give_back(self) -> Iterator[EngineEvent]:
+        """Yield the text that was held back, now that no more comes."""
+        if self.question.seam is not None:
+            yield from self._tell(self.question.seam.finish())
+
+    def _tell(self, text: str) -> Iterator[EngineEvent]:
+        if not text:
+            return
+        if not self.parts:
+            self._means.gate.heard(self._spec)
+            self._means.budget.note_success(self._spec.provider)
+            yield Chosen(self._spec, self.kept)
+        self.parts.append(text)
+        yield TextDelta(text)
+
+    def end(self, calls: list[Call] | None) -> None:
+        """Say how it ended, and bill it if it reached the provider."""
+        self._means.gate.leave(self._spec, self.error)
+        ending: CallEnding = "finished" if self.finished else "stopped"
+        if self.error is not None:
+            self._means.budget.note_failure(self._spec.provider)
+            ending = "failed"
+        told = self.finished.usage if self.finished and self.finished.is_metered else None
+        usage = told or self._estimate()
+        if calls is not None and (told or usage.total_tokens):
+            is_metered = told is not None
+            calls.append(bill_call(self._spec, usage, is_metered=is_metered, ending=ending))
+
+    def _estimate(self) -> Usage:
+        """Return what a call used of which its provider did not tell the whole."""
+        said = self._fed + "".join(self.parts[1:] if self._fed else self.parts)
+        written = estimate_tokens(said)
+        if (announced := self.sheet.announced) is not None:
+            return announced + Usage(0, max(0, written - announced.output_tokens))
+        if not said:
+            return Usage(0, 0)
+        prompt = self.question.prompt
+        asked = sum(count_turn(turn.text) for turn in prompt.turns)
+        return Usage(asked + count_turn(prompt.system), written)
 
 
-def _is_rest_of_nothing(prompt: Prompt, error: ProviderError) -> bool:
+class _Trail:
+    """Which model is asked next, and what it goes on from."""
+
+    def __init__(self, route: Sequence[ModelSpec], means: Means, *, text: str) -> None:
+        if not route:
+            raise ValueError("the route names no candidate")
+        self._route = route
+        self._means = means
+        self._at = 0
+        self._failed_calls = 0
+        self._breaks: Counter[str] = Counter()
+        self._failures: list[Exception] = []
+        self._has_shown = False
+        self.text = text
+        self.refused: set[tuple[str, str]] = set()
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self._route[self._at]
+
+    @property
+    def _has_another(self) -> bool:
+        return self._at + 1 < len(self._route)
+
+    def new_sheet(self) -> CallSheet:
+        return CallSheet(first_token_s=self._means.impatience_s if self._has_another else None)
+
+    async def go_on(self, error: ProviderError | UnknownModel, call: _Call | None) -> None:
+        """Return when the next call is to be made. Raises the error when none is left to make."""
+        spec = self.spec
+        if call is not None and call.parts:
+            self._has_shown = True
+            self.text = call.kept + "".join(call.parts)
+            self._failed_calls = 0
+            self._breaks[spec.name] += 1
+        if call is not None and self._was_refused(call, error):
+            return
+        self._failures.append(error)
+        log.warning("%s failed: %s", spec.name, error.code)
+        delay_s = self._delay_s(error)
+        if delay_s is not None:
+            self._failed_calls += 1
+            await self._means.sleep(delay_s)
+        elif self._has_another:
+            self._at += 1
+            self._failed_calls = 0
+        else:
+            self._give_up(error)
+
+    def _was_refused(self, call: _Call, error: Exception) -> bool:
+        """Note that a model does not take a started answer in this way; it gets another."""
+        way = call.question.way
+        is_refusal = isinstance(error, ProviderRejected) and not isinstance(error, ContextOverflow)
+        if call.parts or not is_refusal or way not in NEXT_WAY:
+            return False
+        self.refused.add((self.spec.name, way))
+        return True
+
+    def _delay_s(self, error: ProviderError | UnknownModel) -> float | None:
+        spec = self.spec
+        if self._means.has_queue and isinstance(error, REFUSALS):
+            return None
+        if isinstance(error, UnknownModel) or not self._means.budget.allows(spec.provider):
+            return None
+        breaks = self._breaks[spec.name]
+        if breaks > (1 if self._has_another else MAX_BREAKS):
+            return None
+        attempt = max(self._failed_calls, breaks - 1 if self._has_another else 0)
+        return retry_delay_s(error, attempt=attempt, has_another=self._has_another)
+
+    def _give_up(self, error: ProviderError | UnknownModel) -> None:
+        for earlier in self._failures[:-1]:
+            error.add_note(f"earlier: {getattr(earlier, 'code', type(earlier).__name__)}")
+        if self._has_shown:
+            raise StreamBroken(retry_after_s=error.retry_after_s) from error
+        raise error
+
+
+def _is_rest_of_nothing(question: Question, error: Exception) -> bool:
     """Say whether an answer was already whole when its model was asked to go on from it."""
     is_empty = isinstance(error, EmptyAnswer) and not isinstance(error, AnswerDeclined)
-    return is_empty and prompt.turns[-1].role == "assistant"
-
-
-def _log_failure(candidate: Candidate, error: ProviderError, *, attempt: int) -> None:
-    log.warning("%s failed attempt %d: %s", candidate.spec.name, attempt, error.code)
+    return is_empty and bool(question.kept)

@@ -51,6 +51,10 @@ class ProviderOverloaded(ProviderError):
     retryable = True
 
 
+# Who says so takes too many calls already; others may be taken.
+REFUSALS = (ProviderRateLimited, ProviderOverloaded)
+
+
 class ProviderBusy(ProviderError):
     """Nobody would take the call now; who can wait does, in the queue."""
 

@@ -11,6 +11,7 @@ from chatbot.core.tasks import spawn
 from llm.admission.lanes import lane_of
 from llm.admission.slots import Lane
 from llm.catalog import LOCAL, Catalog, ModelSpec
+from llm.engine import Means
 from llm.errors import ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
 from llm.providers.anthropic import AnthropicProvider
@@ -75,7 +76,10 @@ class Registry:
         hosted: Mapping[str, Endpoint],
         local: LocalEndpoint | None,
         timeouts: Timeouts | None = None,
+        means: Means | None = None,
     ) -> None:
+        # What all answers of this process share.
+        self.means = means or Means()
         self._catalog = catalog
         self._hosted = hosted
         self._local = local
@@ -111,6 +115,11 @@ class Registry:
             raise UnknownModel
         return spec
 
+    def route(self, spec: ModelSpec) -> tuple[ModelSpec, ...]:
+        """Return this model and those to ask when it fails, as far as they are available."""
+        others = (self._catalog.find(name) for name in spec.fallbacks)
+        return (spec, *(one for one in others if one is not None and self._is_available(one)))
+
     def lanes(self, name: str) -> tuple[Lane, ...]:
         """Return a model's lane, then those of the models that may stand in for it here.
 
@@ -119,9 +128,7 @@ class Registry:
         spec = self._catalog.find(name)
         if spec is None or not self._is_available(spec):
             return ()
-        others = (self._catalog.find(other) for other in spec.fallbacks)
-        able = [spec, *(one for one in others if one is not None and self._is_available(one))]
-        return tuple({lane.name: lane for lane in map(self.lane, able)}.values())
+        return tuple({lane.name: lane for lane in map(self.lane, self.route(spec))}.values())
 
     def lane(self, spec: ModelSpec) -> Lane:
         """Return the lane of calls to this model."""
@@ -159,11 +166,12 @@ class Registry:
         return provider
 
     async def aclose(self) -> None:
-        """Close the clients of the running loop."""
+        """Close the clients and connections of the running loop."""
         loop = asyncio.get_running_loop()
         mine = [key for key, client in self._clients.items() if client.loop is loop]
         for key in mine:
             await self._clients.pop(key).provider.aclose()
+        await self.means.gate.aclose()
         self._forget_dead_loops()
 
     def _is_available(self, spec: ModelSpec) -> bool:

@@ -56,3 +56,8 @@ def estimate_tokens(text: str) -> int:
         + rest * TOKENS_PER_ASCII_REST
         + other * TOKENS_PER_OTHER_BYTE
     )
+
+
+def count_turn(text: str) -> int:
+    """Return about how many tokens a message of this text is in a prompt."""
+    return estimate_tokens(text) + TOKENS_PER_MESSAGE

@@ -15,6 +15,7 @@ from llm.conf import forget_slots, get_registry, set_local_endpoint
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
+from tests.stores import Valkey
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,26 @@ def provider(provider_process: ScriptedProvider) -> ScriptedProvider:
     """A model provider over real HTTP that does what the test scripts."""
     provider_process.reset()
     return provider_process
+
+
+@pytest.fixture(scope="session")
+def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    # What is saved stays as it is, so that it can be searched.
+    options = {"rdbcompression": "no"}
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"), options=options)
+    valkey.start()
+    yield valkey
+    valkey.kill9()
+
+
+@pytest.fixture
+def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
+    """A Valkey of the tests' own, empty, which the test may kill and start."""
+    if not valkey_process.is_alive:
+        valkey_process.start()
+    valkey_process.flush()
+    settings.REDIS_URL = valkey_process.url
+    return valkey_process
 
 
 @pytest.fixture

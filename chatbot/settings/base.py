@@ -196,6 +196,8 @@ LOCAL_MODEL_API_KEY = env.text("LOCAL_MODEL_API_KEY")
 _CACHE_HOME = Path(env.text("XDG_CACHE_HOME", "~/.cache")).expanduser()
 MODEL_CACHE_DIR = Path(env.text("MODEL_CACHE_DIR", str(_CACHE_HOME / "chatbot" / "models")))
 FIRST_TOKEN_TIMEOUT_S = env.seconds("FIRST_TOKEN_TIMEOUT_S", 60)
+# While another model could answer, that is asked after so long without a first token.
+FALLBACK_AFTER_S = env.seconds("FALLBACK_AFTER_S", 10)
 TOKEN_TIMEOUT_S = env.seconds("TOKEN_TIMEOUT_S", 20)
 GENERATION_CONCURRENCY = env.number("GENERATION_CONCURRENCY", 4, least=1)
 # Long enough to outlive a pause of the worker, short enough to wait for another to take over.

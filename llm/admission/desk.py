@@ -164,6 +164,11 @@ class Desk:
         """Say whether its provider is left alone for a time, as far as is known."""
         return self._clock() < self._rest_until.get(lane.name, 0.0)
 
+    def is_at_floor(self, lane: Lane) -> bool:
+        """Say whether the lane takes one call at a time at most, as far as is known."""
+        view = self._views.get(lane.name)
+        return view is not None and view.limit <= FLOOR
+
     def choose(self, lanes: Sequence[Lane]) -> Lane:
         """Return the first lane that does not rest, or else the first: where to ask for a slot.
 

@@ -29,6 +29,11 @@ class AnthropicStream(AnswerStream):
     def __init__(self) -> None:
         super().__init__()
         self._usage = dict.fromkeys(USAGE_FIELDS, 0)
+        self._has_opened = False
+
+    @property
+    def announced(self) -> Usage | None:
+        return self._counted() if self._has_opened else None
 
     def _decode(self, data: bytes | str) -> str:
         message = orjson.loads(data)
@@ -40,6 +45,7 @@ class AnthropicStream(AnswerStream):
                 block = message["content_block"]
                 return self._text(block["text"]) if block["type"] == "text" else ""
             case "message_start":
+                self._has_opened = True
                 self._count(message["message"]["usage"])
             case "message_delta":
                 self._stop_reason = message["delta"].get("stop_reason") or self._stop_reason
@@ -62,12 +68,12 @@ class AnthropicStream(AnswerStream):
             raise StreamCut
         if not self._has_text:
             raise AnswerDeclined if self._stop_reason == "refusal" else EmptyAnswer
-        return Finished(
-            stop_reason=self._stop_reason,
-            usage=Usage(
-                input_tokens=self._usage["input_tokens"],
-                output_tokens=self._usage["output_tokens"],
-                cache_read_tokens=self._usage["cache_read_input_tokens"],
-                cache_write_tokens=self._usage["cache_creation_input_tokens"],
-            ),
+        return Finished(self._stop_reason, self._counted())
+
+    def _counted(self) -> Usage:
+        return Usage(
+            input_tokens=self._usage["input_tokens"],
+            output_tokens=self._usage["output_tokens"],
+            cache_read_tokens=self._usage["cache_read_input_tokens"],
+            cache_write_tokens=self._usage["cache_creation_input_tokens"],
         )

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
-from llm.types import Prompt, StreamEvent
+from llm.types import Prompt, StreamEvent, Usage
 
 # Long prompts on a laptop's CPU take tens of seconds to read before the first token.
 FIRST_TOKEN_TIMEOUT_S = 60.0
@@ -21,10 +21,24 @@ class Timeouts:
     token_s: float = TOKEN_TIMEOUT_S
 
 
+@dataclass(slots=True)
+class CallSheet:
+    """What its caller wants of one call and learns of it, also when it is given up.
+
+    `first_token_s` bounds the wait for the first text further. `announced` is the usage that the
+    provider told at the beginning, for most the size of the prompt.
+    """
+
+    first_token_s: float | None = None
+    announced: Usage | None = None
+
+
 class Provider(Protocol):
     """Something that answers prompts."""
 
-    def stream(self, prompt: Prompt, *, model_id: str) -> AsyncGenerator[StreamEvent]:
+    def stream(
+        self, prompt: Prompt, *, model_id: str, sheet: CallSheet | None = None
+    ) -> AsyncGenerator[StreamEvent]:
         """Yield the answer's text, then exactly one `Finished`.
 
         Every other outcome raises a `ProviderError`. Closing the generator ends the request at

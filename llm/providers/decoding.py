@@ -10,7 +10,7 @@ import orjson
 
 from llm.errors import MalformedStream, ProviderError
 from llm.providers.sse import SseDecoder
-from llm.types import Finished, StreamEvent, TextDelta
+from llm.types import Finished, StreamEvent, TextDelta, Usage
 
 
 class AnswerStream(ABC):
@@ -28,6 +28,11 @@ class AnswerStream(ABC):
     @property
     def is_done(self) -> bool:
         return self._ending is not None
+
+    @property
+    def announced(self) -> Usage | None:
+        """The usage that was told so far, if the protocol tells some before the end."""
+        return None
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
         """Yield all the text that `chunk` completed, in one piece, then the ending if it is there.

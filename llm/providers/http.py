@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +14,7 @@ import aiohttp
 import orjson
 
 from llm.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from llm.providers.base import Timeouts
+from llm.providers.base import CallSheet, Timeouts
 from llm.providers.body import AnswerBody
 from llm.providers.connections import Endpoint, open_session
 from llm.providers.decoding import AnswerStream
@@ -66,9 +67,13 @@ class HttpProvider:
             response.close()
         await self._session.close()
 
-    async def stream(self, prompt: Prompt, *, model_id: str) -> AsyncGenerator[StreamEvent]:
+    async def stream(
+        self, prompt: Prompt, *, model_id: str, sheet: CallSheet | None = None
+    ) -> AsyncGenerator[StreamEvent]:
         """Yield the answer; see `Provider.stream`."""
-        deadline = asyncio.get_running_loop().time() + self._timeouts.first_token_s
+        sheet = sheet or CallSheet()
+        patience_s = min(self._timeouts.first_token_s, sheet.first_token_s or math.inf)
+        deadline = asyncio.get_running_loop().time() + patience_s
         response = await self._open(prompt, model_id=model_id, deadline=deadline)
         self._responses.add(response)
         body = AnswerBody(response, deadline=deadline, timeouts=self._timeouts, pacer=self._pacer)
@@ -84,6 +89,7 @@ class HttpProvider:
             for event in answer.finish():
                 yield event
         finally:
+            sheet.announced = answer.announced
             body.close(is_finished=answer.is_done)
 
     async def _open(

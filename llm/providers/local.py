@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from llm.providers.base import Provider
+from llm.providers.base import CallSheet, Provider
 from llm.types import Prompt, StreamEvent, Turn
 
 # All control tokens of SmolLM2's vocabulary (ids 0 to 16), by what follows their "<".
@@ -51,14 +51,16 @@ class LocalProvider:
     def __init__(self, inner: Provider) -> None:
         self._inner = inner
 
-    def stream(self, prompt: Prompt, *, model_id: str) -> AsyncGenerator[StreamEvent]:
+    def stream(
+        self, prompt: Prompt, *, model_id: str, sheet: CallSheet | None = None
+    ) -> AsyncGenerator[StreamEvent]:
         """Yield the answer; see `Provider.stream`."""
         safe = replace(
             prompt,
             system=neutralise(prompt.system),
             turns=tuple(Turn(turn.role, neutralise(turn.text)) for turn in prompt.turns),
         )
-        return self._inner.stream(safe, model_id=model_id)
+        return self._inner.stream(safe, model_id=model_id, sheet=sheet)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -93,16 +93,6 @@ def conversation_id(conversation: Conversation) -> UUID:
 
 
 @pytest.fixture(scope="session")
-def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    # What is saved stays as it is, so that it can be searched.
-    options = {"rdbcompression": "no"}
-    valkey = Valkey(tmp_path_factory.mktemp("valkey"), options=options)
-    valkey.start()
-    yield valkey
-    valkey.kill9()
-
-
-@pytest.fixture(scope="session")
 def cluster_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
     options = {"rdbcompression": "no"}
     cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"), options=options)
@@ -111,16 +101,6 @@ def cluster_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valk
         yield cluster
     finally:
         cluster.kill9()
-
-
-@pytest.fixture
-def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
-    """A Valkey of the tests' own, empty, which the test may kill and start."""
-    if not valkey_process.is_alive:
-        valkey_process.start()
-    valkey_process.flush()
-    settings.REDIS_URL = valkey_process.url
-    return valkey_process
 
 
 @pytest.fixture

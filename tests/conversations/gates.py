@@ -6,6 +6,7 @@ from llm.admission.desk import Desk
 from llm.admission.gate import SlotGate
 from llm.admission.memory import MemorySlots
 from llm.admission.slots import Lane
+from llm.gate import OpenGate
 
 
 def new_gate() -> SlotGate:
@@ -16,4 +17,5 @@ def new_gate() -> SlotGate:
         lane_of=lambda spec: Lane(spec.provider),
         tokens=0,
         on_news=lambda lane: None,
+        inner=OpenGate(),
     )

@@ -4,7 +4,8 @@ import itertools
 
 from hypothesis import given, strategies as st
 
-from conversations.context import PastTurn, Window, assemble_prompt, count_turn, join_system
+from conversations.context import PastTurn, Window, assemble_prompt, join_system
+from llm.tokens import count_turn
 
 WINDOW = Window(context=400, answer=100)
 

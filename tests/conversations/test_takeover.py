@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db.models.functions import Now
@@ -25,6 +26,26 @@ from tests.sse import Frame, text_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+RESTARTING = """
+[[endpoint]]
+name = "scripted"
+protocol = "anthropic"
+base_url = "{url}"
+
+[[model]]
+name = "restarting"
+display_name = "Restarting"
+provider = "scripted"
+model_id = "restarting"
+tier = "fast"
+context_window = 8192
+max_output = 1024
+answer_tokens = 512
+continuation = "restart"
+free = true
+"""
+
+
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "POLL_S", 0.05)
@@ -36,6 +57,20 @@ async def hosted(provider: ScriptedProvider, settings: Settings) -> AsyncIterato
     settings.ANTHROPIC_API_KEY = "scripted"
     settings.ANTHROPIC_BASE_URL = provider.url
     settings.LOCAL_MODEL_URL = ""
+    set_local_endpoint(None)
+    yield
+    await get_registry().aclose()
+    set_local_endpoint(None)
+
+
+@pytest.fixture
+async def restarting(
+    provider: ScriptedProvider, settings: Settings, tmp_path: Path
+) -> AsyncIterator[None]:
+    """Let the scripted provider serve a model that cannot go on from a started answer."""
+    models = tmp_path / "models.toml"
+    models.write_text(RESTARTING.format(url=provider.url))
+    settings.MODELS_FILE = str(models)
     set_local_endpoint(None)
     yield
     await get_registry().aclose()
@@ -111,11 +146,26 @@ async def test_a_model_that_can_goes_on_where_its_worker_died(
     assert asked[-1] == {"role": "assistant", "content": "one "}
 
 
-async def test_a_model_that_cannot_begins_anew_after_an_empty_snapshot(
+async def test_a_model_that_refuses_its_own_turn_goes_on_at_a_users(
     api: ApiClient, hosted: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
-    provider.script({"chunks": ["one ", "two "], "hold_after": 1}, {"chunks": ["all ", "anew"]})
+    provider.script(
+        {"chunks": ["one ", "two "], "hold_after": 1}, {"chunks": ["one ", "three ", "four"]}
+    )
     conversation = await api.new_conversation()
+    seen = await lose_worker(api, event_log, conversation, "one ")
+    async with working(event_log, "fresh"):
+        rest = await read_rest(api, seen)
+    assert text_of(seen + rest) == "one three four"
+    asked = provider.requests()[1]["body"]["messages"]
+    assert [turn["role"] for turn in asked[-3:]] == ["user", "assistant", "user"]
+
+
+async def test_a_model_that_cannot_go_on_begins_anew_after_an_empty_snapshot(
+    api: ApiClient, restarting: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["one ", "two "], "hold_after": 1}, {"chunks": ["all ", "anew"]})
+    conversation = await api.new_conversation(model="restarting")
     seen = await lose_worker(api, event_log, conversation, "one ")
     async with working(event_log, "fresh"):
         rest = await read_rest(api, seen)
@@ -186,19 +236,39 @@ async def test_an_answer_that_breaks_off_is_taken_up_again(
     frames = await api.send(conversation, "Hi")
     assert frames[-1].event == "done"
     assert text_of(frames) == "one two three four"
+    # Its readers saw a pause and nothing else.
+    assert {frame.event for frame in frames} == {"started", "delta", "done"}
     generation = await db_call(Generation.objects.get)
-    assert (generation.state, generation.attempt) == (State.COMPLETED, 2)
+    assert (generation.state, generation.attempt) == (State.COMPLETED, 1)
 
 
-async def test_a_hosted_answer_that_breaks_off_is_replaced_as_a_whole(
-    api: ApiClient, hosted: None, event_log: EventLog, provider: ScriptedProvider
+async def test_an_answer_of_a_model_that_cannot_go_on_is_replaced_as_a_whole(
+    api: ApiClient, restarting: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
     provider.script({"chunks": ["one ", "two "], "cut_after": 1}, {"chunks": ["all ", "anew"]})
-    conversation = await api.new_conversation()
+    conversation = await api.new_conversation(model="restarting")
     async with working(event_log, "only"):
         frames = await api.send(conversation, "Hi")
     assert [frame.data["text"] for frame in frames if frame.event == "snapshot"] == [""]
     assert text_of(frames) == "all anew"
+
+
+async def test_another_model_takes_up_a_word_that_was_cut_in_two(
+    api: ApiClient, hosted: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    whole = ["one tw", "o three"]
+    provider.script(
+        {"chunks": whole, "cut_after": 1}, {"chunks": whole, "status": 529}, {"chunks": whole}
+    )
+    conversation = await api.new_conversation(model="claude-haiku-5-5")
+    async with working(event_log, "only"):
+        frames = await api.send(conversation, "Hi")
+    assert [frame.data["text"] for frame in frames if frame.event == "snapshot"] == ["one "]
+    assert text_of(frames) == "one two three"
+    models = [frame.data["model"] for frame in frames if frame.event == "started"]
+    assert models == ["claude-haiku-5-5", "claude-sonnet-5-5"]
+    generation = await db_call(Generation.objects.get)
+    assert (generation.model, generation.attempt) == ("claude-sonnet-5-5", 2)
 
 
 async def test_a_log_that_is_lost_mid_answer_is_told_again_in_a_further_attempt(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from llm.continuing import GO_ON
 from tests.fakes.script import Script
 
 TAG = re.compile(r"#script:([\w-]+)", re.ASCII)
@@ -53,6 +54,7 @@ class Choice:
 
     def _find(self, messages: Sequence[Any]) -> Script:
         asked = [text_of(turn) for turn in messages if turn["role"] == "user"]
+        asked = [text for text in asked if text != GO_ON]
         found = TAG.findall(asked[-1]) if asked else []
         self.asked.update(found[-1:])
         course = self._tagged.get(found[-1]) if found else None
@@ -70,9 +72,16 @@ def text_of(turn: Mapping[str, Any]) -> str:
 
 def started_text(messages: Sequence[Any]) -> str | None:
     """Return the answer that a model is to go on from, or None when it is to begin."""
+    if messages and text_of(messages[-1]) == GO_ON:
+        messages = messages[:-1]
     if not messages or messages[-1]["role"] != "assistant":
         return None
     return text_of(messages[-1])
+
+
+def is_prefilled(messages: Sequence[Any]) -> bool:
+    """Say whether the last turn is the model's own, unfinished."""
+    return bool(messages) and messages[-1]["role"] == "assistant"
 
 
 def continue_script(script: Script, started: str) -> Script:

@@ -15,8 +15,9 @@ It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messag
 - `GET /closed` answers once a client has closed a stream early;
 - `POST /reset` forgets everything and drops scripts.
 
-A request whose last turn is the beginning of its answer is answered with the rest of it. As at the
-real provider, a hosted model (`claude-...`) refuses such a request.
+A request whose last turn is the beginning of its answer, or that is asked to go on from there, is
+answered with the rest of it. As at the real provider, a hosted model (`claude-...`) refuses a last
+turn of its own.
 
 `python -m tests.fakes.scripted_provider --port 0` prints `{"url": ...}` when it accepts
 connections, and stops when its standard input closes.
@@ -39,7 +40,7 @@ import orjson
 from aiohttp import web
 
 from tests.fakes.answering import STAGE, Answer, Capacity, Cut, Record, Stage, Totals
-from tests.fakes.choosing import Choice, NotAPrefix, started_text
+from tests.fakes.choosing import Choice, NotAPrefix, is_prefilled
 from tests.fakes.script import Script
 from tests.fakes.voices import CHAT, MESSAGES, Voice
 
@@ -53,7 +54,7 @@ def count_tokens(body: Any) -> int:
 
 def choose_script(stage: Stage, body: Any) -> Script:
     is_hosted = str(body.get("model", "")).startswith("claude")
-    if is_hosted and started_text(body.get("messages", [])) is not None:
+    if is_hosted and is_prefilled(body.get("messages", [])):
         return PREFIX_REFUSED
     return stage.choice.next_script(body)
 

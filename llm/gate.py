@@ -1,0 +1,52 @@
+"""What decides which models may be asked now, and hears what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from llm.catalog import ModelSpec
+from llm.errors import ProviderError
+
+
+class Gate(Protocol):
+    """Stands before every call of the engine. Each `enter` is followed by one `leave`."""
+
+    async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
+        """Return the same models, those that had better not be asked now last."""
+        ...
+
+    async def enter(self, spec: ModelSpec) -> None:
+        """Return when this model may be called. Raises ProviderError for another to be asked."""
+        ...
+
+    def heard(self, spec: ModelSpec) -> None:
+        """Note that the call has brought its first text."""
+        ...
+
+    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+        """Note that the call has ended, in which failure if it failed."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        ...
+
+
+class OpenGate:
+    """Lets everybody through."""
+
+    async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
+        return route
+
+    async def enter(self, spec: ModelSpec) -> None:
+        return
+
+    def heard(self, spec: ModelSpec) -> None:
+        return
+
+    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+        return
+
+    async def aclose(self) -> None:
+        return
