@@ -252,7 +252,11 @@ class _Trail:
             return
         self._failures.append(error)
         log.warning("%s failed: %s", spec.name, error.code)
-        delay_s = self._delay_s(error)
+        waits_elsewhere = self._means.has_queue and isinstance(error, REFUSALS)
+        if waits_elsewhere and not (call is not None and call.parts):
+            delay_s = None
+        else:
+            delay_s = self._delay_s(error)
         if delay_s is not None:
             self._failed_calls += 1
             await self._means.sleep(delay_s)
@@ -273,8 +277,6 @@ class _Trail:
 
     def _delay_s(self, error: ProviderError | UnknownModel) -> float | None:
         spec = self.spec
-        if self._means.has_queue and isinstance(error, REFUSALS):
-            return None
         if isinstance(error, UnknownModel) or not self._means.budget.allows(spec.provider):
             return None
         breaks = self._breaks[spec.name]

@@ -38,6 +38,7 @@ class SlotGate:
         self._on_news = on_news
         self._inner = inner
         self._is_used = False
+        self._is_accepted = False
         # Whether a provider refused a call, and whether one was not made for want of a slot.
         self.was_refused = False
         self.was_busy = False
@@ -61,11 +62,12 @@ class SlotGate:
             if self._slot is None:
                 self.was_busy = True
                 raise ProviderBusy(retry_after_s=ASK_AGAIN_S)
-        self._is_used = True
+        self._is_used, self._is_accepted = True, False
         await self._inner.enter(spec)
 
     def heard(self, spec: ModelSpec) -> None:
         self._inner.heard(spec)
+        self._is_accepted = True
         if self._slot is not None:
             self._desk.accepted(self._slot)
             self._on_news(self._slot.lane)
@@ -73,7 +75,8 @@ class SlotGate:
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
         """Hear how a call ended; one that was refused has no slot any more."""
         slot = self._slot
-        if slot is None or not isinstance(error, REFUSALS):
+        # One that says so after its first text had taken the call.
+        if slot is None or self._is_accepted or not isinstance(error, REFUSALS):
             self._inner.leave(spec, error)
             return
         # Being asked too much is no failure of the model, as long as less helps.
