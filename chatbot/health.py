@@ -13,7 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chatbot.core.db import db_call
 from chatbot.core.redis import RedisAway, open_redis
 from conversations.workers import has_workers
-from llm.conf import get_registry
+from llm.admission.gauges import read_gauges
+from llm.conf import get_load, get_registry, get_slots
 
 # Probes commonly give up after a few seconds, and would not learn what is missing.
 PATIENCE_S = 2.0
@@ -61,4 +62,8 @@ async def readyz(request: HttpRequest) -> HttpResponse:
 
 
 async def metrics(request: HttpRequest) -> HttpResponse:
+    """Return what this process counts, and the lanes that all share."""
+    registry = get_registry()
+    lanes = {lane.name: lane for lane in map(registry.lane, registry.models())}
+    await asyncio.to_thread(read_gauges, list(lanes.values()), get_slots(), get_load())
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from chatbot.core.tasks import spawn
+from llm.admission.slots import Quota
 from llm.catalog import ModelSpec
 from llm.errors import (
     AnswerDeclined,
@@ -159,6 +160,9 @@ class BreakerGate:
         self._successes[spec.name] += 1
         if self._states.get(spec.name):
             self._tell_soon(spec.name, Report(self._successes.pop(spec.name)))
+
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
+        return
 
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
         if error is not None and _counts(error):

@@ -181,6 +181,7 @@ class _Call:
         if not text:
             return
         if not self.parts:
+            self._tell_quota()
             self._means.gate.heard(self._spec)
             self._means.budget.note_success(self._spec.provider)
             yield Chosen(self._spec, self.kept)
@@ -189,6 +190,8 @@ class _Call:
 
     def end(self, calls: list[Call] | None) -> None:
         """Say how it ended, and bill it if it reached the provider."""
+        if not self.parts:
+            self._tell_quota()
         self._means.gate.leave(self._spec, self.error)
         ending: CallEnding = "finished" if self.finished else "stopped"
         if self.error is not None:
@@ -199,6 +202,10 @@ class _Call:
         if calls is not None and (told or usage.total_tokens):
             is_metered = told is not None
             calls.append(bill_call(self._spec, usage, is_metered=is_metered, ending=ending))
+
+    def _tell_quota(self) -> None:
+        if self.sheet.quota is not None:
+            self._means.gate.told(self._spec, self.sheet.quota)
 
     def _estimate(self) -> Usage:
         """Return what a call used of which its provider did not tell the whole."""

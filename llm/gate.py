@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from llm.admission.slots import Quota
 from llm.catalog import ModelSpec
 from llm.errors import ProviderError
 
@@ -22,6 +23,10 @@ class Gate(Protocol):
 
     def heard(self, spec: ModelSpec) -> None:
         """Note that the call has brought its first text."""
+        ...
+
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
+        """Note what the provider said of its limits."""
         ...
 
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
@@ -43,6 +48,9 @@ class OpenGate:
         return
 
     def heard(self, spec: ModelSpec) -> None:
+        return
+
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
         return
 
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:

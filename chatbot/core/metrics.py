@@ -21,3 +21,14 @@ READERS = Gauge("parley_stream_readers", "Readers this process is serving now.")
 REFUSED = Counter(
     "parley_sends_refused_total", "Messages refused for the length of a line.", ["lane", "plan"]
 )
+LANE_LIMIT = Gauge(
+    "parley_lane_limit", "Calls that a provider's lane has at once, at most.", ["lane"]
+)
+LANE_IN_FLIGHT = Gauge("parley_lane_in_flight", "Slots that are held in a lane now.", ["lane"])
+LANE_WAITING = Gauge("parley_lane_waiting", "Messages that wait for a lane.", ["lane", "plan"])
+LANE_SERVED = Gauge(
+    "parley_lane_calls_accepted", "Calls that a lane's provider took, since it began.", ["lane"]
+)
+LANE_REFUSED = Gauge(
+    "parley_lane_calls_refused", "Calls that it would not take (429, 529), likewise.", ["lane"]
+)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from chatbot.core.tasks import spawn
 from llm.admission.desk import ASK_AGAIN_S, Desk, Held
-from llm.admission.slots import Lane
+from llm.admission.slots import Lane, Quota
 from llm.catalog import ModelSpec
 from llm.errors import REFUSALS, ProviderBusy, ProviderError
 from llm.gate import Gate
@@ -71,6 +71,9 @@ class SlotGate:
         if self._slot is not None:
             self._desk.accepted(self._slot)
             self._on_news(self._slot.lane)
+
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
+        self._desk.hear_quota(self._lane_of(spec), quota)
 
     def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
         """Hear how a call ended; one that was refused has no slot any more."""

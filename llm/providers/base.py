@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from llm.admission.slots import Quota
 from llm.types import Prompt, StreamEvent, Usage
 
 # Long prompts on a laptop's CPU take tens of seconds to read before the first token.
@@ -26,11 +27,13 @@ class CallSheet:
     """What its caller wants of one call and learns of it, also when it is given up.
 
     `first_token_s` bounds the wait for the first text further. `announced` is the usage that the
-    provider told at the beginning, for most the size of the prompt.
+    provider told at the beginning, for most the size of the prompt. `quota` is what it told of its
+    limits.
     """
 
     first_token_s: float | None = None
     announced: Usage | None = None
+    quota: Quota | None = None
 
 
 class Provider(Protocol):
