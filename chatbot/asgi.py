@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -26,8 +27,11 @@ from chatbot.core.bodylimit import BodyLimit
 from chatbot.core.drain import StreamDrain
 from chatbot.core.handler import Handler
 from chatbot.core.heap import leave_out_what_stays
+from chatbot.core.tasks import spawn
 from conversations.eventlog import get_event_log
+from conversations.overrides import follow_overrides
 from conversations.routing import websocket_urlpatterns
+from llm.catalog import CatalogError
 from llm.conf import get_registry
 
 _django = Handler()
@@ -79,15 +83,25 @@ _drained = StreamDrain(_http)
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     """Get ready to end in order, and close what is open when the server has ended."""
+    following: asyncio.Task[None] | None = None
     while True:
         event = await receive()
         if event["type"] == "lifespan.startup":
+            try:
+                get_registry()
+            except CatalogError as exc:
+                # No system check has run: this is the first that reads it.
+                await send({"type": "lifespan.startup.failed", "message": f"Models: {exc}"})
+                return
+            following = spawn(follow_overrides(), name="model overrides")
             _drained.begin_at(signal.SIGTERM)
             # Imports every view, which would otherwise fall to the first request.
             get_resolver().url_patterns  # noqa: B018
             leave_out_what_stays()
             await send({"type": "lifespan.startup.complete"})
         else:
+            if following is not None:
+                following.cancel()
             await get_event_log().aclose()
             await get_registry().aclose()
             await send({"type": "lifespan.shutdown.complete"})

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from conversations.models import Conversation, Generation, Worker
+from conversations.override_admin import ModelOverrideAdmin as ModelOverrideAdmin
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
@@ -45,13 +46,14 @@ class GenerationAdmin(ReadOnlyAdmin):
         "user",
         "state",
         "model",
+        "route_reason",
         "attempt",
         "first_token_ms",
         "output_tokens",
         "error_code",
         "created",
     )
-    list_filter = ("state", "model", "error_code")
+    list_filter = ("state", "model", "route_reason", "error_code")
     search_fields = ("id", "user__email", "conversation__id")
     list_select_related = ("user",)
     exclude = ("request_digest", "idempotency_key")

@@ -31,11 +31,13 @@ class NothingToRegenerate(BadRequest):
 class Draft:
     """An answer that is about to be asked for: the message it follows, and that if it is new.
 
-    The title is what a conversation without one is called from now on.
+    `text` is what the new message says. The title is what a conversation without one is called
+    from now on.
     """
 
     parent_seq: int
     question: Message | None = None
+    text: str | None = None
     title_sealed: bytes | None = None
 
 
@@ -48,7 +50,12 @@ def _unmoved(at: Slots) -> QuerySet[Conversation]:
 
 
 def _moved(at: Slots) -> dict[str, Any]:
-    return {"next_seq": at.next, "active_leaf": at.leaf, "updated": at.now}
+    return {
+        "next_seq": at.next,
+        "active_leaf": at.leaf,
+        "smart_until": at.smart,
+        "updated": at.now,
+    }
 
 
 def _moved_and_titled(at: Slots) -> dict[str, Any]:
@@ -57,20 +64,40 @@ def _moved_and_titled(at: Slots) -> dict[str, Any]:
     return {**_moved(at), "title_sealed": title}
 
 
-_PLACES: dict[str, Kind] = {"id": UUID, "first": int, "next": int, "leaf": int, "now": datetime}
+_PLACES: dict[str, Kind] = {
+    "id": UUID,
+    "first": int,
+    "next": int,
+    "leaf": int,
+    "smart": int,
+    "now": datetime,
+}
 _move = PreparedUpdate(_unmoved, _moved, **_PLACES)
 _move_and_title = PreparedUpdate(_unmoved, _moved_and_titled, title=bytes, **_PLACES)
 
 
-def take_places(conversation: Conversation, draft: Draft, *, now: datetime) -> int:
+def answer_seq(conversation: Conversation, draft: Draft) -> int:
+    """Return the place that the answer of a draft will have, unless somebody else is quicker."""
+    return conversation.next_seq + 1 if draft.question else conversation.next_seq
+
+
+def take_places(
+    conversation: Conversation, draft: Draft, *, smart_until: int, now: datetime
+) -> int:
     """Reserve the places of a draft in its conversation, and show that branch.
 
     Returns the answer's, which is the last. The UPDATE also serialises whoever writes to this
     conversation until the transaction ends. Raises PlaceTaken.
     """
-    first = conversation.next_seq
-    answer = first + 1 if draft.question else first
-    values = {"id": conversation.pk, "first": first, "next": answer + 1, "leaf": answer, "now": now}
+    first, answer = conversation.next_seq, answer_seq(conversation, draft)
+    values = {
+        "id": conversation.pk,
+        "first": first,
+        "next": answer + 1,
+        "leaf": answer,
+        "smart": smart_until,
+        "now": now,
+    }
     if draft.title_sealed is None:
         taken = _move(**values)
     else:

@@ -29,6 +29,7 @@ from conversations.terminals import forget_logs
 from conversations.views import read_system_prompt, view_conversation
 from llm.conf import get_registry
 from llm.registry import AUTO
+from llm.routing import check_plan
 
 
 class NotAnAnswer(BadRequest):
@@ -36,11 +37,13 @@ class NotAnAnswer(BadRequest):
     sentence = "Feedback can be given on answers only."
 
 
-def _check_model(name: str | None) -> str:
-    """Return a usable model choice. Raises UnknownModel for a name that is not one."""
+def _check_model(name: str | None, user: User) -> str:
+    """Return a usable model choice. Raises UnknownModel, ModelSwitchedOff or ModelNotInPlan."""
     if name is None or name == AUTO:
         return AUTO
-    return get_registry().resolve(name).name
+    spec = get_registry().resolve(name)
+    check_plan(spec, user.plan)
+    return spec.name
 
 
 def _view(conversation: Conversation) -> dict[str, Any]:
@@ -56,14 +59,14 @@ async def create_conversation(
 ) -> tuple[dict[str, Any], bool]:
     """Return a new, empty conversation, or the one made under this key, and whether it is new.
 
-    Raises UnknownModel, or IdempotencyMismatch.
+    Raises UnknownModel, ModelNotInPlan, or IdempotencyMismatch.
     """
     digest = digest_request(user.pk, request.model_dump_json().encode())
 
     def create() -> tuple[dict[str, Any], bool]:
         conversation = Conversation(
             user=user,
-            model=_check_model(request.model),
+            model=_check_model(request.model, user),
             idempotency_key=idempotency_key,
             request_digest=digest if idempotency_key else "",
         )
@@ -114,7 +117,7 @@ async def change_conversation(
 ) -> dict[str, Any]:
     """Change what the request names and return the conversation.
 
-    Raises ConversationNotFound, UnknownModel or ContentUnavailable.
+    Raises ConversationNotFound, UnknownModel, ModelNotInPlan or ContentUnavailable.
     """
 
     def change() -> dict[str, Any]:
@@ -123,7 +126,7 @@ async def change_conversation(
             raise ContentUnavailable
         fields = _seal_texts(conversation, title=request.title, system_prompt=request.system_prompt)
         if request.model is not None:
-            conversation.model = _check_model(request.model)
+            conversation.model = _check_model(request.model, user)
             fields.append("model")
         for flag in ("pinned", "archived"):
             value = getattr(request, flag)

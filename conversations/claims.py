@@ -182,9 +182,9 @@ def _candidates(
 ) -> QuerySet[Generation, Any]:
     rows = Generation.objects.filter(free, claims__lt=MAX_CLAIMS).order_by(*order)
     if shut:
-        rows = rows.exclude(first_model__in=shut, stop_requested=False)
+        rows = rows.exclude(routed_model__in=shut, stop_requested=False)
     names = ("pk", "conversation_id", "attempt", "claims")
-    return rows.values_list(*names, "first_model", "reserved_tokens", "stop_requested")[:limit]
+    return rows.values_list(*names, "routed_model", "reserved_tokens", "stop_requested")[:limit]
 
 
 @cache
@@ -217,7 +217,10 @@ def _claim_update(free: Q, lease_s: float) -> PreparedUpdate:
 _UNUSED = (
     *("due", "lease_owner", "lease_until", "idempotency_key", "request_digest", "finished"),
     *(f"conversation__{name}" for name in ("title_sealed", "pinned", "archived")),
-    *(f"conversation__{name}" for name in ("next_seq", "active_leaf", "created", "updated")),
+    *(
+        f"conversation__{name}"
+        for name in ("next_seq", "active_leaf", "smart_until", "created", "updated")
+    ),
     *(f"conversation__user__{name}" for name in ("email", "password", "last_login")),
     *(f"conversation__user__{name}" for name in ("is_superuser", "is_staff", "date_joined")),
 )

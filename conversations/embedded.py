@@ -26,6 +26,7 @@ from chatbot.core.tasks import spawn
 from chatbot.core.webrequest import BoundedServer
 from conversations.claims import release_leases
 from conversations.eventlog import get_event_log
+from conversations.overrides import follow_overrides
 from conversations.periodic import run_schedule
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
@@ -148,6 +149,8 @@ class EmbeddedServer:
     async def _work(self) -> None:
         await db_call(release_leases, OWNER)
         self._keep(run_schedule(celery_app), name="runner of periodic tasks")
+        # Daphne knows no lifespan, in which other servers begin this.
+        self._keep(follow_overrides(), name="follower of model overrides")
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()

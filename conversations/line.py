@@ -37,7 +37,7 @@ _line: PreparedSelect[Any] = PreparedSelect(
         Generation.objects.filter(QUEUED, claims__lt=MAX_CLAIMS, stop_requested=False)
         .order_by("due", "id")
         .values_list(
-            *("pk", "conversation_id", "user_id", "user__plan", "first_model", "due", "attempt")
+            *("pk", "conversation_id", "user_id", "user__plan", "routed_model", "due", "attempt")
         )[:LONGEST_LINE]
     )
 )

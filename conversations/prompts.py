@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
+from uuid import UUID
 
 from django.conf import settings
 
@@ -13,7 +14,7 @@ from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import ChatError, MessageTooLong
 from conversations.context import PastTurn, Window, assemble_prompt, join_system
 from conversations.models import Conversation, Generation, Message, Status
-from conversations.queries import walk_branch
+from conversations.queries import walk_branch, walk_sizes
 from conversations.sealing import open_cipher, open_column, open_message, report_unreadable
 from llm.catalog import ModelSpec
 from llm.tokens import count_turn
@@ -41,6 +42,17 @@ def system_text(conversation: Conversation, cipher: DataCipher) -> str:
         open_column(cipher, conversation, "system_prompt"),
         read_instructions(conversation.user),
     )
+
+
+def read_sizes(conversation_id: UUID, leaf: int | None, *, most: int) -> list[int]:
+    """Return the tokens of a branch's messages, newest first, until they are more than `most`."""
+    sizes: list[int] = []
+    for tokens in walk_sizes(conversation_id, leaf):
+        sizes.append(tokens)
+        most -= tokens
+        if most < 0:
+            break
+    return sizes
 
 
 def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:

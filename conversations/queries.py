@@ -9,13 +9,14 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from django.db.models import Count, IntegerField, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
+from chatbot.accounts.budgets import select_used
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import InvalidCursor, NotFound
 from chatbot.core.prepared import PreparedSelect, Slots
@@ -77,23 +78,32 @@ def _count_active(at: Slots) -> Subquery:
 
 _owned_and_active = PreparedSelect(
     lambda at: Conversation.objects.filter(pk=at.id, user_id=at.user).annotate(
-        active=Coalesce(_count_active(at), 0)
+        active=Coalesce(_count_active(at), 0), used=Coalesce(select_used(at.user, at.month), 0)
     ),
     id=UUID,
     user=UUID,
+    month=date,
 )
 
 
-def find_waiting_for(user_id: UUID, conversation_id: UUID) -> tuple[Conversation, int]:
-    """Return a conversation, and how many answers its owner waits for, here or elsewhere.
+class Standing(NamedTuple):
+    """Where a person stands who writes to a conversation.
 
-    Raises ConversationNotFound, also for somebody else's.
+    How many answers they wait for, here or elsewhere, and the tokens of the month that are used.
     """
-    found = _owned_and_active.objects(id=conversation_id, user=user_id)
+
+    conversation: Conversation
+    active: int
+    used: int
+
+
+def find_standing(user_id: UUID, conversation_id: UUID, month: date) -> Standing:
+    """Raises ConversationNotFound, also for somebody else's."""
+    found = _owned_and_active.objects(id=conversation_id, user=user_id, month=month)
     if not found:
         raise ConversationNotFound
-    active: int = vars(found[0])["active"]
-    return found[0], active
+    more = vars(found[0])
+    return Standing(found[0], more["active"], more["used"])
 
 
 _active_of = PreparedSelect(

@@ -13,12 +13,14 @@ from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
+from conversations.choosing import kept_route
 from conversations.claims import Claim, LeaseLost
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
 from conversations.generations import Outcome, finish_generation
 from conversations.models import Generation, Message, State
-from conversations.prompts import load_task
+from conversations.places import fit_to_load
+from conversations.prompts import Task, load_task
 from conversations.queries import try_cipher
 from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
@@ -26,7 +28,7 @@ from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
 from llm.errors import ProviderBusy
 from llm.pricing import Call, bill_call
-from llm.registry import AUTO
+from llm.routing import Reason
 from llm.tokens import count_turn, estimate_tokens
 from llm.types import Finished, Prompt, TextDelta, Usage
 
@@ -44,8 +46,9 @@ class GenerationRun:
         self._generation = generation
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
+        # Who may answer, best first; then who does.
+        self._candidates: tuple[ModelSpec, ...] = ()
         self._spec: ModelSpec | None = None
-        self._route: tuple[ModelSpec, ...] = ()
         self._prompts: dict[str, Prompt] = {}
         self._calls: list[Call] = []
         self._first_token_ms: int | None = None
@@ -105,10 +108,9 @@ class GenerationRun:
     async def _write(self) -> Outcome:
         generation = self._generation
         try:
-            self._spec = get_registry().resolve(generation.requested_model)
-            is_auto = generation.requested_model == AUTO
-            self._route_reason = "default model" if is_auto else "chosen by name"
-            self._route = get_registry().route(self._spec)
+            kept = kept_route(generation)
+            self._candidates, self._spec = kept.candidates, kept.candidates[0]
+            self._route_reason = kept.reason
             await self._begin(generation)
             await self._load_prompt(self._spec)
             self._bill_lost()
@@ -147,7 +149,7 @@ class GenerationRun:
 
     async def _consume(self, generation: Generation) -> Finished:
         completion = stream_completion(
-            self._route,
+            self._candidates,
             self._open,
             kept=self._log.text,
             calls=self._calls,
@@ -170,7 +172,7 @@ class GenerationRun:
     async def _load_prompt(self, spec: ModelSpec) -> Prompt:
         """Return the question as it fits into this model's window."""
         if spec.name not in self._prompts:
-            task = await patient_db_call(load_task, self._generation, spec)
+            task = await patient_db_call(_load_task, self._generation, spec)
             self._answer = task.answer
             self._prompts[spec.name] = task.prompt
         return self._prompts[spec.name]
@@ -180,6 +182,8 @@ class GenerationRun:
         spec, self._spec = self._spec, chosen.spec
         if chosen.spec is spec and chosen.kept == self._log.text:
             return
+        if chosen.spec is not self._candidates[0]:
+            self._route_reason = Reason.STAND_IN
         self._log.put_text(chosen.kept)
         await self._log.reopen(generation, chosen.spec.name)
 
@@ -246,3 +250,8 @@ class GenerationRun:
         except (LogLost, LogAway, Fenced):
             # It is stored: readers that find the log silent are told from the database.
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
+
+
+def _load_task(generation: Generation, spec: ModelSpec) -> Task:
+    plan = generation.conversation.user.plan
+    return load_task(generation, fit_to_load(spec, requested=generation.requested_model, plan=plan))

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 from uuid import UUID, uuid4
 
 import orjson
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from chatbot.accounts.budgets import reserve_tokens
+from chatbot.accounts.budgets import month_of, reserve_tokens
 from chatbot.accounts.limits import count_send
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
@@ -25,6 +24,7 @@ from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
+from conversations.choosing import choose, find_choice
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -32,14 +32,13 @@ from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify_on_commit
-from conversations.places import Place, due_at, find_place, note_place
-from conversations.prompts import ContentUnavailable, count_prompt, system_text
-from conversations.queries import count_active, find_generation, find_waiting_for, walk_sizes
+from conversations.places import Door, open_door
+from conversations.prompts import ContentUnavailable
+from conversations.queries import Standing, count_active, find_generation, find_standing
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
-from llm.conf import get_registry
 from llm.tokens import count_turn
 
 TITLE_CHARS = 60
@@ -86,8 +85,9 @@ async def start_turn(
 ) -> StartedTurn:
     """Accept a message and queue its answer; a repeat under the same key returns the first.
 
-    Raises ConversationNotFound, InvalidParent, UnknownModel, MessageTooLong, GenerationActive,
-    IdempotencyMismatch, Busy, RateLimited or BudgetExhausted; then nothing is kept.
+    Raises ConversationNotFound, InvalidParent, UnknownModel, ModelNotInPlan, MessageTooLong,
+    GenerationActive, IdempotencyMismatch, Busy, RateLimited or BudgetExhausted; then nothing is
+    kept.
     """
     # A parent of null is the root of a new branch; one left out is the last message shown.
     parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
@@ -139,35 +139,34 @@ def _find_or_commit(ask: _Ask, draft: Callable[[Conversation], Draft]) -> Starte
     earlier = _find_earlier(ask)
     if earlier is not None:
         return earlier
-    conversation, own_active = _look_at(ask)
-    spec = get_registry().resolve(ask.model or conversation.model)
-    place = find_place(spec, ask.user, own_active=own_active, now=timezone.now())
+    standing = _look_at(ask)
+    chosen = find_choice(ask.model or standing.conversation.model, ask.user.plan)
+    door = open_door(chosen, ask.user, own_active=standing.active, now=timezone.now())
     count_send(ask.user)
     for _ in range(MAX_TRIES):
         try:
             with transaction.atomic():
-                started = _commit(ask, conversation, spec, draft(conversation), place)
-            note_place(spec, ask.user)
-            return started
+                return _commit(ask, standing, chosen, door, draft(standing.conversation))
         except (PlaceTaken, IntegrityError):
             # Two at once: a constraint let one through, and it is committed by now.
             earlier = _find_earlier(ask)
             if earlier is not None:
                 return earlier
-            conversation, _ = _look_at(ask)
+            standing = _look_at(ask)
         except CannotOpen as exc:
             raise ContentUnavailable from exc
     raise Conflict
 
 
-def _look_at(ask: _Ask) -> tuple[Conversation, int]:
-    """Return the conversation, and how many answers the person waits for elsewhere."""
-    conversation, active = find_waiting_for(ask.user.pk, ask.conversation_id)
+def _look_at(ask: _Ask) -> Standing:
+    """Return the conversation, and what else of the person's matters; nothing is written here."""
+    month = month_of(timezone.now())
+    standing = find_standing(ask.user.pk, ask.conversation_id, month)
     # Known already; reading it again would be one more query.
-    conversation.user = ask.user
-    if active:
-        _check_free(conversation)
-    return conversation, active
+    standing.conversation.user = ask.user
+    if standing.active:
+        _check_free(standing.conversation)
+    return standing
 
 
 def _find_earlier(ask: _Ask) -> StartedTurn | None:
@@ -198,25 +197,21 @@ def _check_free(conversation: Conversation) -> None:
 
 
 def _commit(
-    ask: _Ask, conversation: Conversation, spec: ModelSpec, draft: Draft, place: Place
+    ask: _Ask, standing: Standing, chosen: ModelSpec | None, door: Door, draft: Draft
 ) -> StartedTurn:
     now = timezone.now()
-    question = draft.question
+    conversation, question = standing.conversation, draft.question
+    cipher = open_cipher(conversation)
+    choice = choose(standing, draft, chosen=chosen, door=door, cipher=cipher)
     answer = Message(
         conversation=conversation,
-        seq=take_places(conversation, draft, now=now),
+        seq=take_places(conversation, draft, smart_until=choice.smart_until, now=now),
         parent_seq=draft.parent_seq,
         role=Role.ASSISTANT,
         status=Status.PENDING,
     )
     insert(*([question, answer] if question else [answer]))
-    cipher = open_cipher(conversation)
-    sizes = walk_sizes(conversation.pk, question.parent_seq if question else draft.parent_seq)
-    if question:
-        sizes = chain([question.token_count], sizes)
-    system = system_text(conversation, cipher)
-    tokens = count_prompt(sizes, system, spec) + spec.answer_tokens
-    month = reserve_tokens(ask.user, tokens, now=now)
+    month = reserve_tokens(ask.user, choice.tokens, now=now)
     generation = Generation(
         conversation=conversation,
         user=ask.user,
@@ -225,13 +220,15 @@ def _commit(
         idempotency_key=ask.idempotency_key,
         request_digest=ask.digest,
         requested_model=ask.model or conversation.model,
-        first_model=spec.name,
+        routed_model=choice.route.primary.name,
+        route_reason=choice.route.reason,
         budget_month=month,
-        reserved_tokens=tokens,
+        reserved_tokens=choice.tokens,
         # Counted only now: the budget's row lets one of a person's sends through at a time.
-        due=due_at(ask.user, own_active=count_active(ask.user.pk), now=now, load=place.load),
+        due=door.due(choice.route.primary, own_active=count_active(ask.user.pk), now=now),
     )
     insert(generation)
+    transaction.on_commit(lambda: door.note(choice.route.primary))
     announce_work()
     notify_on_commit(
         ask.loop,
@@ -262,7 +259,7 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     title: bytes | None = None
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
-    return Draft(seq, question, title)
+    return Draft(seq, question, text=request.content, title_sealed=title)
 
 
 def _title_from(content: str) -> str:

@@ -55,6 +55,7 @@ def view_message(
         "content": None,
         "status": "unavailable",
         "model": message.model or None,
+        "routeReason": (generation and generation.route_reason) or None,
         "tokenCount": message.token_count,
         "createdAt": message.created.isoformat(),
         "generationId": str(generation.pk) if generation else None,

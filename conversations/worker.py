@@ -227,7 +227,7 @@ class GenerationWorker:
         """Let a generation that nobody takes now wait again, in its old place."""
         if not run.was_refused:
             # No limit has learned of it.
-            self._admission.shun(run.generation.first_model)
+            self._admission.shun(run.generation.routed_model)
         try:
             await db_call(hand_over, run.claim)
         except DatabaseAway:

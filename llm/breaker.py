@@ -2,7 +2,7 @@
 
 After Nygard, "Release It!", 2nd edition, chapter 5. Closed, calls go through and are counted in a
 rolling window. Too many failures open it, and calls go elsewhere. Once it has cooled off, one call
-at a time may try: its first text closes the breaker, its failure opens it for twice as long.
+at a time may try: its whole answer closes the breaker, its failure opens it for twice as long.
 """
 
 from __future__ import annotations
@@ -157,16 +157,19 @@ class BreakerGate:
         return
 
     def heard(self, spec: ModelSpec) -> None:
-        self._successes[spec.name] += 1
-        if self._states.get(spec.name):
-            self._tell_soon(spec.name, Report(self._successes.pop(spec.name)))
+        # It may still break off: what counts is how it ends.
+        return
 
     def told(self, spec: ModelSpec, quota: Quota) -> None:
         return
 
-    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+    def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
         if error is not None and _counts(error):
             self._tell_soon(spec.name, Report(self._successes.pop(spec.name, 0), failures=1))
+        elif was_heard:
+            self._successes[spec.name] += 1
+            if self._states.get(spec.name):
+                self._tell_soon(spec.name, Report(self._successes.pop(spec.name)))
 
     async def aclose(self) -> None:
         if self._store is not None:

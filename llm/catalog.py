@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 # The one provider that is no endpoint of the catalogue: the server this installation runs.
 LOCAL = "local"
@@ -15,6 +15,9 @@ Continuation = Literal["prefill", "user_turn", "restart"]
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 LimitsPer = Literal["endpoint", "model"]
 Thinking = Literal["disabled", "between_tools", "adaptive"]
+# The same as `chatbot.accounts.models.Plan`, which this package does not know.
+Plan = Literal["free", "pro"]
+PLANS: tuple[str, ...] = get_args(Plan)
 
 
 class CatalogError(ValueError):
@@ -69,8 +72,9 @@ class ModelSpec:
 
     `continuation` is how a started answer is taken up again: from a last turn of the model's own
     (`prefill`), at the wish of a user's turn (`user_turn`), or from the beginning (`restart`).
-    `fallbacks` are the names of models to ask when this one fails, best first. A model with limits
-    of its own (see `EndpointSpec`) shares none with others.
+    `fallbacks` are the names of models to ask when this one fails, best first. `plans` are those
+    of the people who may use it. A model with limits of its own (see `EndpointSpec`) shares none
+    with others.
     """
 
     name: str
@@ -89,6 +93,7 @@ class ModelSpec:
     caches_prompts: bool = False
     min_cacheable_tokens: int = 0
     fallbacks: tuple[str, ...] = ()
+    plans: tuple[str, ...] = PLANS
     long_prompt_above: int | None = None
     long_price: Price | None = None
     max_concurrency: int | None = None
@@ -107,12 +112,16 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All models and endpoints in the file's order, and the names of the two defaults."""
+    """All models and endpoints in the file's order, and the names of the defaults.
+
+    `default_fast`, which may be missing, is the fast model that `auto` prefers.
+    """
 
     models: tuple[ModelSpec, ...]
     endpoints: tuple[EndpointSpec, ...]
     default_hosted: str
     default_local: str
+    default_fast: str = ""
 
     def find(self, name: str) -> ModelSpec | None:
         return next((spec for spec in self.models if spec.name == name), None)

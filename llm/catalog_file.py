@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 
 from llm.catalog import (
     LOCAL,
+    PLANS,
     Catalog,
     CatalogError,
     Continuation,
@@ -65,7 +66,7 @@ def parse_catalog(*texts: str) -> Catalog:
     defaults = {
         key: str(document[key])
         for document in documents
-        for key in ("default_hosted", "default_local")
+        for key in ("default_hosted", "default_local", "default_fast")
         if key in document
     }
     catalog = Catalog(
@@ -73,6 +74,7 @@ def parse_catalog(*texts: str) -> Catalog:
         endpoints=tuple(server for server in servers if server is not None),
         default_hosted=defaults.get("default_hosted", ""),
         default_local=defaults.get("default_local", ""),
+        default_fast=defaults.get("default_fast", ""),
     )
     # What a missing model breaks elsewhere is no fault of its own.
     faults = faults or list(_find_loose_ends(catalog))
@@ -98,6 +100,9 @@ def _find_loose_ends(catalog: Catalog) -> Iterable[str]:
         default = catalog.find(getattr(catalog, role))
         if default is None or default.is_local != is_local:
             yield f"{role}: names no such model"
+    fast = catalog.find(catalog.default_fast)
+    if catalog.default_fast and (fast is None or fast.tier != "fast"):
+        yield "default_fast: names no fast model"
 
 
 def _read_endpoint(table: Mapping[str, Any], faults: list[str]) -> EndpointSpec | None:
@@ -124,11 +129,13 @@ def _read_model(table: Mapping[str, Any], faults: list[str]) -> ModelSpec | None
             faults.append(f"{who}: has no price; give one, or say free = true")
             return None
         values["price"] = FREE
-    fallbacks = values.get("fallbacks", [])
-    if not isinstance(fallbacks, list) or not all(isinstance(name, str) for name in fallbacks):
-        faults.append(f"{who}: fallbacks must be a list of names")
-        return None
-    values["fallbacks"] = tuple(fallbacks)
+    for field in ("fallbacks", "plans"):
+        names = values.get(field, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            faults.append(f"{who}: {field} must be a list of names")
+            return None
+        if field in values:
+            values[field] = tuple(names)
     spec = _build(ModelSpec, values, who, faults)
     if spec is not None and (problem := _find_problem(spec)) is not None:
         faults.append(f"{who}: {problem}")
@@ -189,6 +196,8 @@ def _find_problem(spec: ModelSpec) -> str | None:
     for field in ("free", "caches_prompts"):
         if type(getattr(spec, field)) is not bool:
             return f"{field} must be true or false"
+    if not spec.plans or not set(spec.plans) <= set(PLANS):
+        return f"plans must name some of {', '.join(PLANS)}"
     problem = _find_choice_problem(spec, tier=Tier, continuation=Continuation)
     if problem is None and spec.thinking is not None:
         problem = _find_choice_problem(spec, thinking=Thinking)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from llm.breaker_redis import RedisBreakers
 from llm.catalog import Catalog
 from llm.catalog_file import load_catalog
 from llm.engine import Means
+from llm.overrides import Override
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
@@ -29,6 +31,7 @@ SLOTS_PATIENCE_S = 0.5
 NO_KEY = "none"
 
 _supervised: LocalEndpoint | None = None
+_overrides: Mapping[str, Override] = {}
 
 
 def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
@@ -38,12 +41,19 @@ def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
     get_registry.cache_clear()
 
 
+def set_overrides(overrides: Mapping[str, Override]) -> None:
+    """Let operators' changes hold in this process from now on, in place of those before."""
+    global _overrides
+    _overrides = overrides
+    get_registry().override(overrides)
+
+
 @cache
 def get_registry() -> Registry:
     """Return the registry that all answers of this process come from."""
     catalog = read_catalog()
     breakers = BreakerGate(RedisBreakers() if settings.REDIS_URL else None)
-    return Registry(
+    registry = Registry(
         catalog,
         hosted=_find_hosted(catalog),
         local=_supervised or _external_server(),
@@ -52,6 +62,23 @@ def get_registry() -> Registry:
         ),
         means=Means(gate=breakers, impatience_s=settings.FALLBACK_AFTER_S),
     )
+    registry.override(_overrides)
+    return registry
+
+
+def preview_registry(*, everything: bool = False) -> Registry:
+    """Return a registry to ask about models, not to ask them.
+
+    It also has the local models that only a serving process runs; or all that the catalogue has.
+    """
+    catalog = read_catalog()
+    hosted = _find_hosted(catalog)
+    if everything:
+        hosted |= {spec.name: Endpoint(spec.base_url, NO_KEY) for spec in catalog.endpoints}
+    local = StaticEndpoint("") if everything or settings.LOCAL_MODEL else _external_server()
+    registry = Registry(catalog, hosted=hosted, local=local)
+    registry.override(_overrides)
+    return registry
 
 
 @cache

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llm.catalog import ModelSpec
 from llm.continuing import NEXT_WAY, Question, ask_on
@@ -190,14 +190,16 @@ class _Call:
 
     def end(self, calls: list[Call] | None) -> None:
         """Say how it ended, and bill it if it reached the provider."""
-        if not self.parts:
+        if not self.has_begun:
             self._tell_quota()
-        self._means.gate.leave(self._spec, self.error)
+        self._means.gate.leave(self._spec, self.error, was_heard=self.has_begun)
         ending: CallEnding = "finished" if self.finished else "stopped"
         if self.error is not None:
             self._means.budget.note_failure(self._spec.provider)
             ending = "failed"
-        told = self.finished.usage if self.finished and self.finished.is_metered else None
+        told = self.sheet.announced if self.sheet.is_whole else None
+        if self.finished is not None:
+            told = self.finished.usage if self.finished.is_metered else None
         usage = told or self._estimate()
         if calls is not None and (told or usage.total_tokens):
             is_metered = told is not None
@@ -212,7 +214,8 @@ class _Call:
         said = self._fed + "".join(self.parts[1:] if self._fed else self.parts)
         written = estimate_tokens(said)
         if (announced := self.sheet.announced) is not None:
-            return announced + Usage(0, max(0, written - announced.output_tokens))
+            # The output that is announced before there is any stands for nothing.
+            return replace(announced, output_tokens=written)
         if not said:
             return Usage(0, 0)
         prompt = self.question.prompt

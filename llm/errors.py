@@ -3,6 +3,9 @@
 ChatError
 ├── BadRequest
 │   └── UnknownModel                400  no such model, or not available here
+│       └── ModelSwitchedOff        400  an operator has switched it off
+├── Forbidden
+│   └── ModelNotInPlan              403  the person's plan does not have it
 ├── MessageTooLong
 │   └── ContextOverflow             413  the prompt does not fit the model
 └── ProviderError                   503
@@ -27,7 +30,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chatbot.core.errors import BadRequest, ChatError, MessageTooLong
+from chatbot.core.errors import BadRequest, ChatError, Forbidden, MessageTooLong
 
 
 class ProviderError(ChatError):
@@ -124,3 +127,13 @@ class StreamBroken(ProviderError):
 class UnknownModel(BadRequest):
     code = "unknown_model"
     sentence = "This model is not available here."
+
+
+class ModelSwitchedOff(UnknownModel):
+    code = "model_switched_off"
+    sentence = "This model is switched off at the moment. Please choose another."
+
+
+class ModelNotInPlan(Forbidden):
+    code = "model_not_in_plan"
+    sentence = "Your plan does not include this model. Please choose another."

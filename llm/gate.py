@@ -29,8 +29,8 @@ class Gate(Protocol):
         """Note what the provider said of its limits."""
         ...
 
-    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
-        """Note that the call has ended, in which failure if it failed."""
+    def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
+        """Note that the call has ended, in which failure if it failed, and whether it had text."""
         ...
 
     async def aclose(self) -> None:
@@ -53,7 +53,7 @@ class OpenGate:
     def told(self, spec: ModelSpec, quota: Quota) -> None:
         return
 
-    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+    def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
         return
 
     async def aclose(self) -> None:

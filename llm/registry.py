@@ -12,13 +12,15 @@ from llm.admission.lanes import lane_of
 from llm.admission.slots import Lane
 from llm.catalog import LOCAL, Catalog, ModelSpec
 from llm.engine import Means
-from llm.errors import ProviderUnavailable, UnknownModel
+from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
+from llm.overrides import Override, override_catalog
 from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
 from llm.providers.local import LocalProvider
 from llm.providers.openai import OpenAiProvider
+from llm.routing import prefer
 
 AUTO = "auto"
 # A local model that died is back in a second or two, on a busy machine in ten.
@@ -80,15 +82,29 @@ class Registry:
     ) -> None:
         # What all answers of this process share.
         self.means = means or Means()
+        self._shipped = catalog
         self._catalog = catalog
+        self._off: frozenset[str] = frozenset()
         self._hosted = hosted
         self._local = local
         self._timeouts = timeouts or Timeouts()
         self._clients: dict[tuple[str, asyncio.AbstractEventLoop], _Client] = {}
 
+    def override(self, overrides: Mapping[str, Override]) -> None:
+        """Take over what operators changed, in place of what they changed before.
+
+        An answer that is being written is not touched. Names the catalogue lacks do nothing.
+        """
+        self._catalog = override_catalog(self._shipped, overrides)
+        self._off = frozenset(name for name, change in overrides.items() if change.is_off)
+
     def models(self) -> tuple[ModelSpec, ...]:
         """Return the models that can be chosen here, in the catalogue's order."""
         return tuple(spec for spec in self._catalog.models if self._is_available(spec))
+
+    def preferred_models(self) -> list[ModelSpec]:
+        """Return the same models, those first that `auto` prefers within a tier."""
+        return prefer(self.models(), self._catalog)
 
     @property
     def is_ready(self) -> bool:
@@ -98,27 +114,31 @@ class Registry:
 
     @property
     def default(self) -> ModelSpec:
-        """What `auto` means: a hosted model if there is a key. Raises UnknownModel if none."""
-        names = (self._catalog.default_hosted, self._catalog.default_local)
-        for name in names:
-            spec = self._catalog.find(name)
-            if spec is not None and self._is_available(spec):
-                return spec
+        """What answers where nothing is asked yet: a hosted model if there is a key.
+
+        Raises UnknownModel if there is no model.
+        """
+        for spec in self.preferred_models():
+            return spec
         raise UnknownModel
 
     def resolve(self, name: str) -> ModelSpec:
-        """Return the model of that name, or the default for `auto`. Raises UnknownModel."""
+        """Return the model of that name, or the default for `auto`.
+
+        Raises UnknownModel, or ModelSwitchedOff where it would be there.
+        """
         if name == AUTO:
             return self.default
         spec = self._catalog.find(name)
-        if spec is None or not self._is_available(spec):
+        if spec is None or not self._is_reachable(spec):
             raise UnknownModel
+        if spec.name in self._off:
+            raise ModelSwitchedOff
         return spec
 
-    def route(self, spec: ModelSpec) -> tuple[ModelSpec, ...]:
-        """Return this model and those to ask when it fails, as far as they are available."""
-        others = (self._catalog.find(name) for name in spec.fallbacks)
-        return (spec, *(one for one in others if one is not None and self._is_available(one)))
+    def find_known(self, name: str) -> ModelSpec | None:
+        """Return the model of that name, whether it is available or not."""
+        return self._catalog.find(name)
 
     def lanes(self, name: str) -> tuple[Lane, ...]:
         """Return a model's lane, then those of the models that may stand in for it here.
@@ -128,7 +148,15 @@ class Registry:
         spec = self._catalog.find(name)
         if spec is None or not self._is_available(spec):
             return ()
-        return tuple({lane.name: lane for lane in map(self.lane, self.route(spec))}.values())
+        others = (self._catalog.find(other) for other in spec.fallbacks)
+        able = [
+            other
+            for other in others
+            if other is not None
+            and self._is_available(other)
+            and set(spec.plans) <= set(other.plans)
+        ]
+        return tuple({lane.name: lane for lane in map(self.lane, [spec, *able])}.values())
 
     def lane(self, spec: ModelSpec) -> Lane:
         """Return the lane of calls to this model."""
@@ -175,6 +203,9 @@ class Registry:
         self._forget_dead_loops()
 
     def _is_available(self, spec: ModelSpec) -> bool:
+        return spec.name not in self._off and self._is_reachable(spec)
+
+    def _is_reachable(self, spec: ModelSpec) -> bool:
         return self._local is not None if spec.is_local else spec.provider in self._hosted
 
     def _endpoint(self, spec: ModelSpec) -> Endpoint:

@@ -82,6 +82,14 @@ class Process:
         self.kill9()
         raise ProcessFailed(f"{self.name} did not get ready:\n{self.log.read_text()[-8000:]}")
 
+    def wait_for(self, words: str) -> None:
+        """Return once its log says this. Raises ProcessFailed if it ends, or does not in time."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while words not in self.log.read_text():
+            if not self.is_alive or time.monotonic() > deadline:
+                raise ProcessFailed(f"{self.name} never said it:\n{self.log.read_text()[-8000:]}")
+            time.sleep(LOOK_EVERY_S)
+
     @property
     def is_alive(self) -> bool:
         return self._popen is not None and self._popen.poll() is None

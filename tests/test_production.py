@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.processes import accepts_connections
-from tests.production import Production, answers, running_production
+from tests.processes import ProcessFailed, accepts_connections
+from tests.production import Production, Web, answers, running_production
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
 def production() -> Iterator[Production]:
-    with running_production(webs=2, workers=0) as (production, _):
+    with running_production(webs=2) as (production, _):
         yield production
 
 
@@ -37,6 +38,33 @@ def test_a_killed_web_process_comes_back_on_its_port(production: Production) -> 
     killed.restart()
     assert killed.pid != before
     assert answers(f"{killed.url}/healthz")
+
+
+OVERRIDE = """
+import django
+django.setup()
+from conversations.models import ModelOverride
+ModelOverride.objects.create(name="gone", is_off=True)
+"""
+
+
+def test_web_and_worker_take_up_what_an_operator_changes(production: Production) -> None:
+    (worker,) = production.workers
+    production.run_python(OVERRIDE)
+    for process in (*production.webs, worker):
+        process.wait_for("The catalogue has no model gone")
+
+
+def test_a_bad_catalogue_ends_a_web_process_at_its_start_with_one_line(
+    production: Production, tmp_path: Path
+) -> None:
+    more = tmp_path / "models.toml"
+    more.write_text("default_local = 'nobody'")
+    environment = {**production.environment, "MODELS_FILE": str(more)}
+    web = Web("bad", folder=tmp_path, environment=environment)
+    with pytest.raises(ProcessFailed, match="default_local: names no such model"):
+        web.start()
+    assert "Traceback" not in web.log.read_text()
 
 
 def test_postgres_keeps_what_was_committed_over_a_crash(production: Production) -> None:

@@ -203,6 +203,35 @@ def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     assert name in done.stderr.strip().splitlines()[-1]
 
 
+def test_each_fault_of_the_models_file_is_one_clear_line(tmp_path: Path) -> None:
+    more = tmp_path / "models.toml"
+    more.write_text('[[model]]\nname = "gpt"\n')
+    done = run_serve(tmp_path, MODELS_FILE=str(more))
+    assert done.returncode != 0
+    assert "Models: model 'gpt': has no price" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_running_server_takes_up_what_an_operator_changes(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    environment = {"LOCAL_MODEL_URL": provider.url, "ANTHROPIC_API_KEY": ""}
+    change = (
+        "from conversations.models import ModelOverride; "
+        "ModelOverride.objects.create(name='smollm2-135m', answer_tokens=99, plans=['pro'])"
+    )
+    with ServeProcess(environment, data_dir=tmp_path) as server:
+        with client_for(server, "ada@example.org") as client:
+            assert client.get("/models").json()["items"][0]["inPlan"]
+            server.manage("shell", "-c", change)
+            deadline = time.monotonic() + STOP_TIMEOUT_S * 4
+            while client.get("/models").json()["items"][0]["inPlan"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        assert server.stop() == 0
+        assert_nothing_failed(server)
+
+
 def test_a_model_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     done = run_serve(tmp_path, PORT="0", LOCAL_MODEL_URL="", LOCAL_MODEL_FILE="/nonexistent.gguf")
     assert done.returncode == 1

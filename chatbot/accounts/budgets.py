@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import BigIntegerField, F, Subquery
 
 from chatbot.accounts.models import BudgetPeriod, User
 from chatbot.core.errors import BudgetExhausted
@@ -78,6 +78,13 @@ def read_budget(user: User, *, now: datetime) -> Budget:
         spent=period.spent if period else 0,
         resets_at=next_month(month),
     )
+
+
+def select_used(user_id: UUID, month: date) -> Subquery:
+    """Return a subquery: what one person has spent and holds reserved in a month, or null."""
+    rows = BudgetPeriod.objects.filter(user_id=user_id, month=month)
+    used = rows.values_list(F("spent") + F("reserved"), flat=True)
+    return Subquery(used, output_field=BigIntegerField())
 
 
 def reserve_tokens(user: User, tokens: int, *, now: datetime) -> date:

@@ -21,13 +21,14 @@ from conversations.export import erase_person, export_person
 from conversations.prompts import ContentUnavailable
 from conversations.sealing import report_unreadable
 from llm.conf import get_registry
+from llm.routing import Reason
 
 router = Router(tags=["account"], by_alias=True)
 
 
 @router.get("/models", response={200: ModelList, **REFUSED})
 async def models(request: HttpRequest) -> Any:
-    registry = get_registry()
+    registry, plan = get_registry(), caller(request).plan
     items = [
         ModelItem(
             name=spec.name,
@@ -36,10 +37,12 @@ async def models(request: HttpRequest) -> Any:
             tier=spec.tier,
             context_window=spec.context_window,
             max_output=spec.max_output,
+            in_plan=plan in spec.plans,
         )
         for spec in registry.models()
     ]
-    return ModelList(items=items, default=registry.default.name)
+    reasons = {str(reason): reason.sentence for reason in Reason}
+    return ModelList(items=items, default=registry.default.name, reasons=reasons)
 
 
 def _read_me(user: User) -> dict[str, Any]:

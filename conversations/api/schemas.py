@@ -64,6 +64,7 @@ class MessageView(Answer):
     content: str | None
     status: Literal["complete", "pending", "stopped", "halted", "failed", "unavailable"]
     model: str | None
+    route_reason: str | None
     token_count: int
     created_at: datetime
     generation_id: UUID | None
@@ -90,11 +91,13 @@ class ModelItem(Answer):
     tier: str
     context_window: int
     max_output: int
+    in_plan: bool
 
 
 class ModelList(Answer):
     items: list[ModelItem]
     default: str
+    reasons: dict[str, str]
 
 
 class BudgetView(Answer):

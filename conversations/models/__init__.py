@@ -3,6 +3,17 @@
 from conversations.models.conversation import Conversation
 from conversations.models.generation import Generation, State
 from conversations.models.message import Feedback, Message, Role, Status
+from conversations.models.override import ModelOverride
 from conversations.models.worker import Worker
 
-__all__ = ["Conversation", "Feedback", "Generation", "Message", "Role", "State", "Status", "Worker"]
+__all__ = [
+    "Conversation",
+    "Feedback",
+    "Generation",
+    "Message",
+    "ModelOverride",
+    "Role",
+    "State",
+    "Status",
+    "Worker",
+]

@@ -25,6 +25,12 @@ class Conversation(models.Model):
     active_leaf = models.PositiveIntegerField(
         null=True, editable=False, help_text="seq of the last message of the branch shown"
     )
+    smart_until = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="seq of the last answer that a smart model gives whatever is asked: see choosing",
+    )
     created = models.DateTimeField(default=timezone.now, editable=False)
     updated = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -53,12 +53,9 @@ class Generation(models.Model):
     idempotency_key = models.CharField(max_length=200)
     request_digest = models.CharField(max_length=64, help_text="keyed hash of the request")
     requested_model = models.CharField(max_length=64)
-    first_model = models.CharField(
-        max_length=64,
-        blank=True,
-        default="",
-        db_default="",
-        help_text="asked first: its provider's slots say when it begins",
+    # Processes of the release before insert rows without it.
+    routed_model = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="chosen on acceptance"
     )
     model = models.CharField(max_length=64, blank=True)
     provider = models.CharField(max_length=32, blank=True)

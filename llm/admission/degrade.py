@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -27,6 +28,35 @@ FROM = {Step.CHEAPER: 0.05, Step.SHORTER: 0.1, Step.QUEUE: 0.1, Step.REFUSE: 1.0
 def degrade(wait_s: float, *, patience_s: float) -> tuple[Step, ...]:
     """Return the steps that are taken for a message that would wait so long."""
     return tuple(step for step, share in FROM.items() if wait_s > share * patience_s)
+
+
+def find_relief(
+    spec: ModelSpec,
+    models: Iterable[ModelSpec],
+    steps: Mapping[str, Sequence[Step]],
+    *,
+    tokens: int,
+) -> ModelSpec | None:
+    """Return the model that is to answer instead; None if this one may.
+
+    `steps` are those that a message to each model would take, and `tokens` is the size of the
+    prompt. A cheaper model takes over where its line is shorter, any other one before a refusal.
+    """
+    own = steps.get(spec.name, ())
+    if Step.CHEAPER not in own:
+        return None
+    able = [
+        other
+        for other in models
+        if len(steps.get(other.name, tuple(Step))) < len(own)
+        and tokens + other.answer_tokens <= other.context_window
+        and (Step.REFUSE in own or price_of(other) < price_of(spec))
+    ]
+    return min(able, key=lambda other: (len(steps[other.name]), price_of(other)), default=None)
+
+
+def price_of(spec: ModelSpec) -> int:
+    return spec.price.input + spec.price.output
 
 
 def shorten(spec: ModelSpec) -> ModelSpec:

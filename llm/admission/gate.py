@@ -38,7 +38,6 @@ class SlotGate:
         self._on_news = on_news
         self._inner = inner
         self._is_used = False
-        self._is_accepted = False
         # Whether a provider refused a call, and whether one was not made for want of a slot.
         self.was_refused = False
         self.was_busy = False
@@ -62,12 +61,11 @@ class SlotGate:
             if self._slot is None:
                 self.was_busy = True
                 raise ProviderBusy(retry_after_s=ASK_AGAIN_S)
-        self._is_used, self._is_accepted = True, False
+        self._is_used = True
         await self._inner.enter(spec)
 
     def heard(self, spec: ModelSpec) -> None:
         self._inner.heard(spec)
-        self._is_accepted = True
         if self._slot is not None:
             self._desk.accepted(self._slot)
             self._on_news(self._slot.lane)
@@ -75,15 +73,16 @@ class SlotGate:
     def told(self, spec: ModelSpec, quota: Quota) -> None:
         self._desk.hear_quota(self._lane_of(spec), quota)
 
-    def leave(self, spec: ModelSpec, error: ProviderError | None) -> None:
+    def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
         """Hear how a call ended; one that was refused has no slot any more."""
         slot = self._slot
         # One that says so after its first text had taken the call.
-        if slot is None or self._is_accepted or not isinstance(error, REFUSALS):
-            self._inner.leave(spec, error)
+        if slot is None or was_heard or not isinstance(error, REFUSALS):
+            self._inner.leave(spec, error, was_heard=was_heard)
             return
         # Being asked too much is no failure of the model, as long as less helps.
-        self._inner.leave(spec, error if self._desk.is_at_floor(slot.lane) else None)
+        counts = self._desk.is_at_floor(slot.lane)
+        self._inner.leave(spec, error if counts else None, was_heard=False)
         self._slot = None
         self.was_refused = True
         self._desk.refused(slot, retry_after_s=error.retry_after_s)

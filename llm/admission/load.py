@@ -51,6 +51,11 @@ class LaneLoad:
         """
         return min(now, self.virtual + max(0.0, now - self.at) * self.speed)
 
+    @property
+    def longest_wait_s(self) -> float:
+        """Return how long the last one in line waits, about."""
+        return self.marks[-1][1] / self.per_second if self.marks else 0.0
+
     def wait_s(self, due: float) -> float:
         """Return how long a message that is due then would wait, about."""
         place = bisect_right(self.marks, due, key=lambda mark: mark[0])

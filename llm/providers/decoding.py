@@ -30,6 +30,11 @@ class AnswerStream(ABC):
         return self._ending is not None
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether a reason for the end was told, and with it what all of it used."""
+        return self._stop_reason is not None
+
+    @property
     def announced(self) -> Usage | None:
         """The usage that was told so far, if the protocol tells some before the end."""
         return None

@@ -90,7 +90,7 @@ class HttpProvider:
             for event in answer.finish():
                 yield event
         finally:
-            sheet.announced = answer.announced
+            sheet.announced, sheet.is_whole = answer.announced, answer.has_stopped
             body.close(is_finished=answer.is_done)
 
     async def _open(

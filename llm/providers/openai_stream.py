@@ -37,6 +37,10 @@ class OpenAiStream(AnswerStream):
         self._usage: Usage | None = None
         self._has_refused = False
 
+    @property
+    def announced(self) -> Usage | None:
+        return self._usage
+
     def _decode(self, data: bytes | str) -> str:
         if data == LAST:
             self._ending = self._end()

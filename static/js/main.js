@@ -40,6 +40,7 @@ const store = createStore({
   loading: "ready", loadError: null,
   items: [], itemsCursor: null, query: "", listLoading: false, listError: null,
   models: [],
+  reasons: {},
 });
 const waker = createWaker();
 const SIGNED_OUT = new ApiError({ code: "unauthenticated", message: "Sign in to go on.", status: 401 });
@@ -121,6 +122,7 @@ const thread = createThread(
     act: {
       say: announce,
       modelName: (name) => modelName(store.get().models, name),
+      reasonText: (reason) => store.get().reasons[reason] ?? "",
       regenerate(message) {
         banner.hide();
         chat.regenerate(message);
@@ -211,7 +213,7 @@ document.addEventListener("click", ({ target }) => {
 });
 
 function loadModels() {
-  api.get("/models").then(({ items }) => store.set({ models: items }), () => {});
+  api.get("/models").then(({ items, reasons = {} }) => store.set({ models: items, reasons }), () => {});
 }
 
 // The way is free again for the message that had to wait.

@@ -18,7 +18,7 @@ from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import ApiToken, BudgetPeriod, User
 from chatbot.accounts.tokens import create_token
-from conversations.models import Conversation, Generation, Message, Worker
+from conversations.models import Conversation, Generation, Message, ModelOverride, Worker
 from conversations.sealing import open_cipher, seal_column, seal_comment
 from conversations.workers import WorkerLoad, report_worker
 from tests.conversations.rows import put_generation, put_message
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "canary"
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 KNOWN = {User, ApiToken, BudgetPeriod, EmailAddress, Authenticator}
-KNOWN |= {Conversation, Generation, Worker}
+KNOWN |= {Conversation, Generation, ModelOverride, Worker}
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -48,6 +48,7 @@ def secrets(user: User) -> list[str]:
     put_generation(conversation, answer, state="completed", finished=timezone.now())
     reserve_tokens(user, 10, now=timezone.now())
     report_worker(WorkerLoad("host:1:a", 1, 4, is_draining=False))
+    ModelOverride.objects.create(name="smollm2-135m")
     token = create_token(user, label="laptop")
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     secret = get_adapter().encrypt(f"{CANARY} two-factor")

@@ -43,7 +43,7 @@ def board(log: MemoryEventLog, slots: MemorySlots) -> QueueBoard:
 
 
 async def wait_in_line(user: User, **fields: Any) -> Generation:
-    return await db_call(queue_generation, user, first_model="smollm2-135m", **fields)
+    return await db_call(queue_generation, user, routed_model="smollm2-135m", **fields)
 
 
 async def claim_next() -> Claim:
@@ -82,7 +82,7 @@ async def test_each_lane_has_a_line_of_its_own(
     user: User, log: MemoryEventLog, board: QueueBoard
 ) -> None:
     one, gone, other = [
-        await db_call(queue_generation, user, first_model=model)
+        await db_call(queue_generation, user, routed_model=model)
         for model in ("smollm2-135m", "a model that is not there", "smollm2-135m")
     ]
     await board.post()

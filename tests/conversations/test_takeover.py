@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
 from tests.conversations.conftest import ApiClient
 from tests.conversations.logs import find_key
+from tests.conversations.workers import working
 from tests.fakes.provider_process import ScriptedProvider
 from tests.sse import Frame, text_of
 
@@ -75,17 +76,6 @@ async def restarting(
     yield
     await get_registry().aclose()
     set_local_endpoint(None)
-
-
-@asynccontextmanager
-async def working(log: EventLog, owner: str) -> AsyncIterator[GenerationWorker]:
-    worker = GenerationWorker(owner=owner, concurrency=2, log=log)
-    task = spawn(worker.run(), name=f"worker {owner}")
-    try:
-        yield worker
-    finally:
-        await worker.drain(grace_s=5)
-        await task
 
 
 class Crashed(GenerationWorker):

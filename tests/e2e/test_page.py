@@ -47,6 +47,9 @@ async def test_words_appear_while_they_are_written_and_stay(page: Page, provider
     await page.reload()
     await expect(text_of(page)).to_have_text(STORY)
     await expect(page.locator(".message-user .bubble")).to_have_text("Tell me a story")
+    reason = page.locator(".message-reason")
+    await expect(reason).to_have_text("only model here")
+    await expect(reason).to_have_attribute("title", "No other kind of model is available here.")
 
 
 async def test_a_reload_in_the_middle_goes_on_with_the_whole_text(

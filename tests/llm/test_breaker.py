@@ -105,7 +105,7 @@ async def test_a_model_that_fails_goes_to_the_end_of_the_line():
     gate = BreakerGate()
     for _ in range(FAILURES):
         assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
-        gate.leave(FIRST, ProviderOverloaded())
+        gate.leave(FIRST, ProviderOverloaded(), was_heard=False)
     assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
     assert await gate.arrange([FIRST]) == [FIRST]
 
@@ -113,14 +113,14 @@ async def test_a_model_that_fails_goes_to_the_end_of_the_line():
 async def test_a_question_that_cannot_be_answered_is_not_its_models_fault():
     gate = BreakerGate()
     for _ in range(FAILURES):
-        gate.leave(FIRST, ContextOverflow())
+        gate.leave(FIRST, ContextOverflow(), was_heard=False)
     assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
 
 
 async def test_a_key_that_does_not_work_is_a_failure():
     gate = BreakerGate()
     for _ in range(FAILURES):
-        gate.leave(FIRST, ProviderAuthenticationFailed())
+        gate.leave(FIRST, ProviderAuthenticationFailed(), was_heard=False)
     assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
 
 
@@ -128,6 +128,6 @@ async def test_with_the_store_away_a_process_goes_by_what_it_saw(settings):
     settings.REDIS_URL = "redis://127.0.0.1:1"
     gate = BreakerGate(RedisBreakers())
     for _ in range(FAILURES):
-        gate.leave(FIRST, ProviderOverloaded())
+        gate.leave(FIRST, ProviderOverloaded(), was_heard=False)
     assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
     await gate.aclose()

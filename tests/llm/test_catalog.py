@@ -74,6 +74,10 @@ def test_a_small_catalogue_is_read():
         ('protocol = "anthropic"', 'protocol = "smtp"', "protocol must be one of"),
         ('"https://example.org"', '"ftp://example.org"', "base_url must begin with"),
         ('base_url = "https://example.org"', "", "needs base_url or url_setting"),
+        ("price = {", 'plans = ["gold"]\nprice = {', "plans must name some of free, pro"),
+        ("price = {", "plans = []\nprice = {", "plans must name some of free, pro"),
+        ("price = {", 'plans = "pro"\nprice = {', "plans must be a list of names"),
+        ('default_local = "m"', 'default_local = "m"\ndefault_fast = "x"', "names no fast model"),
     ],
 )
 def test_a_mistake_is_named(old, new, complaint):

@@ -245,7 +245,7 @@ async def test_a_call_that_is_given_up_is_billed():
         await anext(events)
         assert provider.open == 1
     assert provider.open == 0
-    assert [(call.ending, call.usage) for call in calls] == [("stopped", Usage(11, 1))]
+    assert [(call.ending, call.usage) for call in calls] == [("stopped", Usage(11, 0))]
 
 
 async def test_a_model_whose_breaker_is_open_is_not_asked():

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from chatbot.core.heap import leave_out_what_stays
 from chatbot.core.tasks import spawn
 from conversations.eventlog import get_event_log
+from conversations.overrides import follow_overrides
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry
 
@@ -54,6 +55,7 @@ class Command(BaseCommand):
     async def _work(self, owner: str, concurrency: int) -> None:
         log = get_event_log()
         worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
+        following = spawn(follow_overrides(), name="model overrides")
         working = spawn(worker.run(), name="generation worker")
         leave_out_what_stays()
         told = asyncio.Event()
@@ -74,6 +76,7 @@ class Command(BaseCommand):
             await working
         finally:
             ending.cancel()
+            following.cancel()
             await get_registry().aclose()
             await log.aclose()
         self._say(f"{owner} is done.")

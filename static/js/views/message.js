@@ -8,7 +8,7 @@ import { messageNote } from "./message_note.js";
 
 /**
  * @param {object} message
- * @param {object} act  {say, copied, edit, regenerate, rate, modelName}
+ * @param {object} act  {say, copied, edit, regenerate, rate, modelName, reasonText}
  */
 export const createMessage = (message, act) =>
   message.role === "user" ? createUserMessage(message, act) : createAnswer(message, act);
@@ -50,7 +50,8 @@ function createAnswer(first, act) {
   const down = iconButton("down", "Bad answer", () => rate("down"), { "aria-pressed": "false" });
   const again = iconButton("again", "Write another answer", () => act.regenerate(message));
   const model = h("span", { class: "message-model" });
-  const actions = h("div", { class: "message-actions" }, copy, up, down, again, model);
+  const reason = h("span", { class: "message-reason" });
+  const actions = h("div", { class: "message-actions" }, copy, up, down, again, model, reason);
   const element = h("article", { class: "message message-assistant" },
     h("h2", { class: "sr-only", text: "Parley answered" }), body, note, actions);
   let drawn = { text: null, final: false };
@@ -94,6 +95,8 @@ function createAnswer(first, act) {
     }
     model.textContent = act.modelName(next.model);
     model.title = next.createdAt ? fullTime(next.createdAt) : "";
+    reason.textContent = (model.textContent && next.routeReason) || "";
+    reason.title = act.reasonText(next.routeReason);
   }
 
   return { element, update };

@@ -14,7 +14,8 @@ export function createModelPicker(select, { store, onChoose }) {
   select.addEventListener("change", () => onChoose(select.value));
   store.watch(["models"], ({ models }) => {
     const hasAuto = models.some((one) => one.name === "auto");
-    const options = models.map(({ name, displayName }) => h("option", { value: name, text: displayName }));
+    const options = models.map(({ name, displayName, inPlan }) =>
+      h("option", { value: name, text: displayName, disabled: inPlan === false }));
     if (!hasAuto) options.unshift(h("option", { value: "auto", text: "Auto" }));
     select.replaceChildren(...options);
     select.closest("[data-models]").hidden = models.length < 2;
