@@ -51,6 +51,12 @@ def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
     return valkey_process
 
 
+@pytest.fixture(autouse=True)
+def new_slots() -> None:
+    """Let no test begin with what another one taught the limits of its providers."""
+    forget_slots()
+
+
 @pytest.fixture
 async def models(provider: ScriptedProvider, settings: Settings) -> AsyncIterator[None]:
     """Make the scripted provider the local model."""
@@ -58,9 +64,7 @@ async def models(provider: ScriptedProvider, settings: Settings) -> AsyncIterato
     settings.LOCAL_MODEL_URL = provider.url
     settings.LOCAL_MODEL_API_KEY = "scripted"
     set_local_endpoint(None)
-    forget_slots()
     yield
-    forget_slots()
     await get_registry().aclose()
     set_local_endpoint(None)
 
