@@ -93,7 +93,11 @@ class Answer:
         if script.status is not None:
             return self._refusal(script.status)
         response = web.StreamResponse(
-            headers={"content-type": "text/event-stream", "request-id": "req_scripted"}
+            headers={
+                "content-type": "text/event-stream",
+                "request-id": "req_scripted",
+                **script.headers,
+            }
         )
         response.enable_chunked_encoding()
         await response.prepare(self._request)
