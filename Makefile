@@ -16,7 +16,8 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 COVERED := 'llm/*' conversations/turns.py conversations/claims.py conversations/generations.py
 
 .DEFAULT_GOAL := run
-.PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory browser \
+.PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory \
+	bench-failover browser \
 	format
 
 .venv/bin/python:
@@ -83,6 +84,9 @@ bench-resume: .venv/dev
 
 bench-memory: .venv/dev
 	$(BIN)/python manage.py bench_memory --check
+
+bench-failover: .venv/dev
+	$(BIN)/python manage.py bench_failover --check
 
 format: .venv/dev
 	$(BIN)/ruff format .

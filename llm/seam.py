@@ -87,7 +87,8 @@ class Seam:
         """Return how many characters, white space aside, end the old text and begin the new."""
         for size in range(min(len(bare), len(self._bare)), LEAST_OVERLAP - 1, -1):
             if self._bare.endswith(bare[:size]):
-                return size
+                # What repeats itself already may go on doing so.
+                return 0 if self._bare[:-size].endswith(bare[:size]) else size
         return 0
 
     def _repeated_word(self, head: str) -> int:

@@ -7,8 +7,11 @@ with running_production(webs=2, workers=1) as production:
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +36,8 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 call_command("collectstatic", interactive=False, verbosity=0)
 """
+# What a database and its static files are made from; the same files make the same again.
+_SOURCES = ("*/migrations/*.py", "chatbot/*/migrations/*.py", "static/**/*", "requirements.txt")
 _MAKE_PEOPLE = """
 import json, sys
 import django
@@ -102,6 +107,15 @@ class Worker(Process):
             return READY_WORDS in log.read()
 
 
+def _digest() -> str:
+    sources = (path for pattern in _SOURCES for path in sorted(ROOT.glob(pattern)))
+    content = hashlib.sha256()
+    for path in sources:
+        if path.is_file() and ".venv" not in path.parts:
+            content.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return content.hexdigest()[:16]
+
+
 class Production:
     """All processes of one deployment; none runs before `start_stores` and `start_servers`.
 
@@ -163,7 +177,24 @@ class Production:
         self.postgres.create()
         self.postgres.start()
         self.valkey.start()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Migrate and collect files, or take both from whoever did so last on this machine."""
+        kept = Path(tempfile.gettempdir()) / f"parley-prepared-{_digest()}"
+        static = Path(self.environment["DATA_DIR"]) / "static"
+        if kept.is_dir():
+            self.postgres.load(kept / "dump.sql")
+            shutil.copytree(kept / "static", static)
+            return
         self.run_python(_PREPARE)
+        with tempfile.TemporaryDirectory(prefix="parley-preparing-") as folder:
+            made = Path(folder) / "made"
+            shutil.copytree(static, made / "static")
+            (made / "dump.sql").write_bytes(self.postgres.dump())
+            # At once, so that nobody finds half of it; whoever is second keeps the first one's.
+            with contextlib.suppress(OSError):
+                made.rename(kept)
 
     def start_servers(self) -> None:
         for server in self.servers:
@@ -231,6 +262,29 @@ def running_production(
             production.stop()
 
 
-def hosted_model(provider_url: str) -> dict[str, str]:
+# What it goes on to say after a break is not for sure its own continuation, so it begins anew.
+HOSTED = "claude-restarting"
+HOSTED_MODELS = f"""
+[[model]]
+name = "{HOSTED}"
+display_name = "Claude, from the beginning"
+provider = "anthropic"
+model_id = "{HOSTED}"
+tier = "fast"
+context_window = 200000
+max_output = 8192
+answer_tokens = 4096
+continuation = "restart"
+free = true
+"""
+
+
+def hosted_model(folder: Path, provider_url: str) -> dict[str, str]:
     """Return the environment of a hosted model, which does not go on from a started answer."""
-    return {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": provider_url}
+    models = folder / "models.toml"
+    models.write_text(HOSTED_MODELS)
+    return {
+        "ANTHROPIC_API_KEY": "scripted",
+        "ANTHROPIC_BASE_URL": provider_url,
+        "MODELS_FILE": str(models),
+    }

@@ -74,6 +74,11 @@ class Postgres:
         command = [str(POSTGRES_BIN_PATH / "pg_dump"), self.url]
         return subprocess.run(command, capture_output=True, check=True).stdout
 
+    def load(self, dump: Path) -> None:
+        """Fill an empty database with what `dump` returned."""
+        words = ["-q", "-v", "ON_ERROR_STOP=1", "-f", str(dump), self.url]
+        subprocess.run([str(POSTGRES_BIN_PATH / "psql"), *words], capture_output=True, check=True)
+
     def pause(self) -> None:
         """Freeze the server and all its connections."""
         for process in self._family():

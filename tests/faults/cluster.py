@@ -174,7 +174,7 @@ async def running_cluster(
             webs=webs,
             workers=workers,
             concurrency=CONCURRENCY,
-            environment={**PATIENCE, **hosted_model(provider.url), **(environment or {})},
+            environment={**PATIENCE, **hosted_model(folder, provider.url), **(environment or {})},
         )
         stack.callback(production.stop)
         links = Links(production, int(provider.url.rpartition(":")[2]))

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed as seeded, settings, strategies as st
 
+from tests.production import HOSTED
+
 T = TypeVar("T")
 
 WEBS = 2
@@ -211,7 +213,7 @@ _answer = st.builds(
     pieces=st.integers(0, 50),
     first_token_ms=st.sampled_from((0, 20, 200)),
     token_ms=st.sampled_from((0, 10, 30, 60)),
-    model=st.sampled_from(("smollm2-135m", "smollm2-135m", "claude-haiku-5-5")),
+    model=st.sampled_from(("smollm2-135m", "smollm2-135m", HOSTED)),
     provider_faults=st.one_of(
         st.just(()), st.just(()), st.lists(_provider_fault, max_size=2).map(tuple)
     ),

@@ -18,6 +18,7 @@ from tests.faults.people import Person, new_life, read_stream
 from tests.faults.plaintext import find_plaintext
 from tests.faults.record import Answer, Life, Stored, StoredGeneration
 from tests.faults.rounds import Arena
+from tests.production import HOSTED
 
 pytestmark = [
     pytest.mark.faults,
@@ -25,7 +26,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-LOCAL, HOSTED = "smollm2-135m", "claude-haiku-5-5"
+LOCAL = "smollm2-135m"
 TOKENS = [
     "The ",
     *(f"w{number} " for number in range(20)),

@@ -86,6 +86,7 @@ def test_courtesies_and_repetitions_go(said: str):
         ("def f():\n", "    return 1\n"),
         ("It is a very ", "very long way."),
         ("Here ", "Here and there."),
+        ("| --- | --- |\n| --- | --- |\n", "| --- | --- |\nend"),
         ("我们走到河边", "然后下雨了。"),
     ],
 )
