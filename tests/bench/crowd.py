@@ -149,10 +149,11 @@ async def gather_crowd(
     groups: Sequence[Group],
     *,
     meanwhile: Callable[[], object] | None = None,
+    tag: bool = True,
 ) -> Crowd:
     """Let everybody ask, and return when everybody is answered.
 
-    `meanwhile` is called on a thread beside it, and ended with its first return.
+    `meanwhile` is called on a thread beside it. With a `tag`, answers are of different lengths.
     """
     people = {group.name: production.make_people(group.name, group.people) for group in groups}
     for group in groups:
@@ -171,7 +172,8 @@ async def gather_crowd(
                     for conversation in opened[token]:
                         asked = Asked(f"{group.name}-{number}", group.plan, 0.0)
                         crowd.messages.append(asked)
-                        text = tagged("Hello", f"length{len(crowd.messages) % len(LENGTHS)}")
+                        length = f"length{len(crowd.messages) % len(LENGTHS)}"
+                        text = tagged("Hello", length) if tag else "Hello"
                         url = production.webs[len(crowd.messages) % len(production.webs)].url
                         asking.create_task(
                             _later(at, asker.ask(asked, url, token, conversation, text))
