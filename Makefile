@@ -17,7 +17,7 @@ COVERED := 'llm/*' conversations/turns.py conversations/claims.py conversations/
 
 .DEFAULT_GOAL := run
 .PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory \
-	bench-failover browser \
+	bench-failover bench-queue browser \
 	format
 
 .venv/bin/python:
@@ -87,6 +87,9 @@ bench-memory: .venv/dev
 
 bench-failover: .venv/dev
 	$(BIN)/python manage.py bench_failover --check
+
+bench-queue: .venv/dev
+	$(BIN)/python manage.py bench_queue --check
 
 format: .venv/dev
 	$(BIN)/ruff format .

@@ -6,7 +6,6 @@ Every process is real; see `tests/production.py`.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -257,7 +256,3 @@ def as_table(figures: Mapping[str, float]) -> str:
     """Return figures as lines of a Markdown table."""
     rows = [f"| {name} | {value:,.3g} |" for name, value in figures.items()]
     return "\n".join(["| what | measured |", "| --- | --- |", *rows]) + "\n"
-
-
-def dump(crowd: Crowd) -> str:
-    return json.dumps(crowd.as_json(), indent=1) + "\n"
