@@ -16,7 +16,7 @@ from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 from redis.exceptions import RedisError
 
-from chatbot.accounts.auth import authenticate
+from chatbot.accounts.auth import authenticate_counted
 from chatbot.core.errors import BadRequest, ChatError, NotFound, Unavailable
 from chatbot.core.stores import DATABASE, REDIS, RETRY_AFTER_S
 from conversations.api.me import router as me
@@ -43,7 +43,7 @@ api = NinjaAPI(
     title="Parley",
     version="1",
     description="Conversations with language models. Answers stream as server-sent events.",
-    auth=authenticate,
+    auth=authenticate_counted,
     parser=OrjsonParser(),
     renderer=OrjsonRenderer(),
     urls_namespace="api",
@@ -59,6 +59,8 @@ def error_response(exc: ChatError) -> HttpResponse:
     )
     if exc.retry_after_s is not None:
         response["Retry-After"] = str(exc.body()["retryAfter"])
+    for name, value in exc.headers.items():
+        response[name] = value
     if exc.status == 401:
         response["WWW-Authenticate"] = "Bearer"
     return response

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -109,6 +110,18 @@ def check_cluster(name: str, urls: list[str]) -> None:
         if not _is_node(url):
             # Without the URL, which may have a password in it.
             raise ImproperlyConfigured(f"{name} takes URLs such as redis://host:6379, by commas.")
+
+
+def check_proxies(name: str, values: list[str]) -> None:
+    """Raise ImproperlyConfigured unless these are addresses, networks, or the word `unix`."""
+    for value in values:
+        try:
+            if value != "unix":
+                ip_network(value)
+        except ValueError as exc:
+            raise ImproperlyConfigured(
+                f"{name} takes addresses and networks such as 10.0.0.0/8, or unix: not {value!r}."
+            ) from exc
 
 
 def _is_node(url: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -125,14 +125,20 @@ class Round:
     is_short: bool
 
 
-def take_work(admission: SlotAdmission, owner: str, limit: int, *, looks_for_lapsed: bool) -> Round:
-    """Claim up to `limit` generations, those whose worker has fallen silent first."""
+def take_work(
+    admission: SlotAdmission, owner: str, limit: int, *, but: Collection[UUID] | None
+) -> Round:
+    """Claim up to `limit` generations, those whose worker has fallen silent first, `but` these.
+
+    With None in its place it is not known that anybody is dead, and only the queue is looked at.
+    Raises OperationalError when the database stood still meanwhile.
+    """
     lapsed: list[Claim] = []
     rows: dict[UUID, Generation] = {}
     admission.begin()
     try:
-        if looks_for_lapsed:
-            lapsed = claim_lapsed(owner, limit, admission=admission)
+        if but is not None:
+            lapsed = claim_lapsed(owner, limit, but=but, admission=admission)
         claims = list(lapsed)
         if len(claims) < limit:
             claims += claim_waiting(owner, limit - len(claims), admission=admission)

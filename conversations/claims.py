@@ -10,10 +10,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
+from django.db import OperationalError
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -31,7 +33,10 @@ def lease() -> timedelta:
 
 
 def heartbeat_s() -> float:
-    """Return the pause between renewals: two may be lost."""
+    """Return the pause between renewals.
+
+    Two in a row may fail: they are tried again sooner (`conversations.leases`).
+    """
     return float(settings.GENERATION_LEASE_S) / 3
 
 
@@ -125,13 +130,25 @@ def claim_waiting(owner: str, limit: int, *, admission: Admission = EVERYBODY) -
     The attempt grows with each claim, which fences every earlier holder.
     """
     claim = _claim_queued(settings.GENERATION_LEASE_S)
-    return _claim(_queued(_rows_for(limit), admission.shut), claim, owner, limit, admission)
+    candidates = _read(_queued(_rows_for(limit), admission.shut))
+    return _claim(candidates, claim, owner, limit, admission)
 
 
-def claim_lapsed(owner: str, limit: int, *, admission: Admission = EVERYBODY) -> list[Claim]:
-    """Take up to `limit` of the generations whose worker has fallen silent."""
+def claim_lapsed(
+    owner: str, limit: int, *, but: Collection[UUID] = (), admission: Admission = EVERYBODY
+) -> list[Claim]:
+    """Take up to `limit` of the generations whose worker has fallen silent, `but` these.
+
+    Raises OperationalError when the database stood still meanwhile: then they are as silent as
+    it was, and it is not known that anybody is dead.
+    """
     claim = _claim_silent(settings.GENERATION_LEASE_S)
-    return _claim(_silent(_rows_for(limit), admission.shut), claim, owner, limit, admission)
+    asked_at = monotonic()
+    candidates = _read(_silent(_rows_for(limit), admission.shut))
+    if monotonic() - asked_at > heartbeat_s() / 2:
+        raise OperationalError("The database took too long to say whose lease has lapsed.")
+    others = [one for one in candidates if one.generation_id not in but]
+    return _claim(others, claim, owner, limit, admission)
 
 
 def _rows_for(limit: int) -> int:
@@ -142,14 +159,17 @@ def _rows_for(limit: int) -> int:
     return 1 << (limit + CLAIM_SPARE - 1).bit_length()
 
 
+def _read(rows: PreparedSelect[Any]) -> list[Candidate]:
+    return [Candidate(*row) for row in rows.tuples()]
+
+
 def _claim(
-    rows: PreparedSelect[Any],
+    candidates: Sequence[Candidate],
     claim: PreparedUpdate,
     owner: str,
     limit: int,
     admission: Admission,
 ) -> list[Claim]:
-    candidates = [Candidate(*row) for row in rows.tuples()]
     if not candidates:
         return []
     admission.prepare(candidates, limit)

@@ -43,6 +43,7 @@ from conversations.events import (
     parse_cursor,
 )
 from conversations.notices import group_of
+from conversations.queries import GenerationNotFound
 from conversations.reading import HEARTBEAT_S, Reading, open_reading, read_turn
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
 
@@ -75,10 +76,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_PENDING_FRAMES)
         self._work: list[asyncio.Task[None]] = []
         try:
-            await self._authenticate()
+            await self._authenticate(counts=True)
         except (ChatError, *DatabaseAway) as exc:
             # Accepted first: a browser cannot read why a handshake was refused.
             await self.accept()
+            if isinstance(exc, RateLimited):
+                await self._send_error(exc, {})
             await self._turn_away(exc)
             return
         await self.channel_layer.group_add(group_of(self.user.pk), self.channel_name)
@@ -104,14 +107,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
         except ChatError as exc:
             await self._send_error(exc, {})
 
-    async def _authenticate(self) -> None:
+    async def _authenticate(self, *, counts: bool) -> None:
+        """Find out who this is now; what `counts` is a request, which sends are not."""
         self.user = await authenticate_socket(
-            list(self.scope["headers"]), self.scope.get("session")
+            list(self.scope["headers"]), self.scope.get("session"), counts=counts
         )
 
     async def _turn_away(self, exc: Exception) -> None:
-        if isinstance(exc, DatabaseAway):
-            # Who asks is not known; a client that tries again will be.
+        if isinstance(exc, (*DatabaseAway, RateLimited)):
+            # Who asks is not known, or asks too often; a client that tries again will be served.
             await self.close(CLOSE_TRY_AGAIN_LATER)
         elif isinstance(exc, Forbidden):
             await self.close(CLOSE_FORBIDDEN)
@@ -138,7 +142,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 if not isinstance(kind, str) or kind not in doors:
                     raise InvalidFrame("The type of the frame is not one this service knows.")
                 if kind != "ping":
-                    await self._authenticate()
+                    await self._authenticate(counts=kind not in {"send", "regenerate"})
                 await doors[kind](frame)
             except ValidationError as exc:
                 await self._send_error(_invalid(exc), frame)
@@ -185,6 +189,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 "generationId": str(turn.generation_id),
                 "messageId": str(turn.message_id),
                 "clientId": client_id,
+                "rateLimitRemaining": turn.rate.tightest.remaining,
             }
         )
         self._follow(await read_turn(self.user, turn))
@@ -195,7 +200,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._follow(reading)
         if reading.is_over:
             # What 204 says over HTTP; without it the client would wait for more.
-            await self._send_frame({"type": "over", "generationId": str(reading.generation_id)})
+            await self._send_over(reading.generation_id)
 
     async def _on_stop(self, frame: dict[str, Any]) -> None:
         await stop_generation(self.user, SocketStop.model_validate(frame).generation_id)
@@ -221,16 +226,39 @@ class ChatConsumer(AsyncWebsocketConsumer):
             del self._followers[generation_id]
 
     async def _pass_on(self, reading: Reading) -> None:
-        async with aclosing(reading.batches()) as batches:
-            async for batch in batches:
-                for event in batch:
-                    await self._send_frame(_event_frame(reading.generation_id, event))
+        """Send what is read, to the terminal event; without one, say why nothing more comes.
+
+        The connection stays open, so that nothing else would tell the client to read again.
+        """
+        event: Event | None = None
+        try:
+            async with aclosing(reading.batches()) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        await self._send_frame(_event_frame(reading.generation_id, event))
+            if event is None or not event.is_terminal:
+                await self._break_off(reading.generation_id)
+        except Exception:
+            await self._send_error(ChatError(), {"generationId": str(reading.generation_id)})
+            raise
+
+    async def _break_off(self, generation_id: UUID) -> None:
+        """Tell a reader whose answer broke off whether it is gone, or to come again."""
+        try:
+            await open_reading(self.user, generation_id)
+        except GenerationNotFound:
+            await self._send_over(generation_id)
+            return
+        except DatabaseAway:
+            logger.warning("Generation %s could not be read to its end", generation_id)
+        again = Unavailable(retry_after_s=RETRY_AFTER_S)
+        await self._send_error(again, {"generationId": str(generation_id)})
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             try:
-                await self._authenticate()
+                await self._authenticate(counts=False)
             except ChatError as exc:
                 await self._turn_away(exc)
                 return
@@ -244,8 +272,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         with suppress(OSError):
             await self.send(text_data=orjson.dumps(frame).decode())
 
+    async def _send_over(self, generation_id: UUID) -> None:
+        await self._send_frame({"type": "over", "generationId": str(generation_id)})
+
     async def _send_error(self, exc: ChatError, frame: dict[str, Any]) -> None:
-        """Answer a frame that failed; what identifies it is sent back with the error."""
+        """Say what failed; what identifies it in `frame` is sent along with the error."""
         echo = {
             name: frame[name]
             for name in ("clientId", "generationId", "conversationId")

@@ -32,9 +32,46 @@ RETRY_S = 0.5
 # Rings that wait while the server is away; further ones are left to the workers' own looking.
 MAX_WAITING = 256
 
-# A thread of its own: whoever rings has committed, and must not wait for Redis.
-_ringer = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
-_waiting = BoundedSemaphore(MAX_WAITING)
+
+class Ringer:
+    """A thread that rings for others: whoever rings has committed, and must not wait for Redis."""
+
+    def __init__(self, *, most_waiting: int = MAX_WAITING) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
+        self._waiting = BoundedSemaphore(most_waiting)
+
+    def submit(self, ring: Callable[[], None]) -> None:
+        """Ring soon, or not at all. Returns at once, and raises nothing."""
+        if not self._waiting.acquire(blocking=False):
+            return
+        try:
+            self._thread.submit(self._ring, ring)
+        except RuntimeError:
+            # The process ends, and what was committed stays: the workers look by themselves.
+            self._waiting.release()
+            logger.warning("A wake-up was lost: this process ends")
+
+    def close(self) -> None:
+        """Return when all that was submitted has rung; nothing is taken any more."""
+        self._thread.shutdown()
+
+    def _ring(self, ring: Callable[[], None]) -> None:
+        try:
+            # With the server away, what waits here is let go at once.
+            if REDIS.may_try():
+                ring()
+                REDIS.note_answer()
+        except RedisAway as exc:
+            REDIS.note_failure(exc)
+            logger.warning("A wake-up was lost: %s", type(exc).__name__)
+        except Exception:
+            # Nobody asks how it went.
+            logger.exception("A wake-up failed")
+        finally:
+            self._waiting.release()
+
+
+_ringer = Ringer()
 
 
 def ring_work() -> None:
@@ -47,7 +84,7 @@ def ring_work() -> None:
             pipe.expire(WORK, KEEP_S)
             pipe.execute()
 
-    _submit(ring)
+    _ringer.submit(ring)
 
 
 def ring_stop(generation_id: UUID) -> None:
@@ -59,25 +96,7 @@ def ring_stop(generation_id: UUID) -> None:
             pipe.expire(STOPS, KEEP_S)
             pipe.execute()
 
-    _submit(ring)
-
-
-def _submit(ring: Callable[[], None]) -> None:
-    if _waiting.acquire(blocking=False):
-        _ringer.submit(_ring, ring)
-
-
-def _ring(ring: Callable[[], None]) -> None:
-    try:
-        # With the server away, what waits here is let go at once: the workers look by themselves.
-        if REDIS.may_try():
-            ring()
-            REDIS.note_answer()
-    except RedisAway as exc:
-        REDIS.note_failure(exc)
-        logger.warning("A wake-up was lost: %s", type(exc).__name__)
-    finally:
-        _waiting.release()
+    _ringer.submit(ring)
 
 
 async def hear_work(on_work: Callable[[], None], has_room: asyncio.Event) -> None:

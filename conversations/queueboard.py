@@ -71,7 +71,10 @@ class QueueBoard:
         self._loads: dict[str, LaneLoad] = {}
 
     async def post(self) -> None:
-        """Post each waiting generation's place where it has changed."""
+        """Post each waiting generation's place where it has changed.
+
+        Ends where the log is away: it would cost all further ones a timeout.
+        """
         if not await asyncio.to_thread(self._has_role):
             self._forget()
             return
@@ -92,8 +95,12 @@ class QueueBoard:
             for begin in range(0, len(places), AT_ONCE):
                 # What is asked at the same moment goes out together.
                 async with asyncio.TaskGroup() as group:
-                    for place in places[begin : begin + AT_ONCE]:
+                    telling = [
                         group.create_task(self._tell(*place))
+                        for place in places[begin : begin + AT_ONCE]
+                    ]
+                if not all(task.result() for task in telling):
+                    return
 
     def _forget(self) -> None:
         self._told.clear()
@@ -156,22 +163,27 @@ class QueueBoard:
         if new:
             self._keys |= await db_call(find_keys, new)
 
-    async def _tell(self, one: Waiting, position: int, eta_ms: float) -> None:
+    async def _tell(self, one: Waiting, position: int, eta_ms: float) -> bool:
+        """Return whether the log is there to be written to."""
         key = self._keys.get(one.generation_id)
         if key is None:
-            return
+            return True
         now = monotonic()
         told = self._told.get(one.generation_id)
         if told is not None and told.attempt == one.attempt:
             if told.has_text or told.is_true(position, eta_ms, now):
-                return
+                return True
         else:
             told = None
         try:
             self._told[one.generation_id] = await self._append(one, key, told, position, eta_ms)
-        except (Fenced, LogLost, LogAway):
-            # It has started, its log is read anew in the next round, or nobody can.
+        except (Fenced, LogLost):
+            # It has started, or its log is read anew in the next round.
             self._told.pop(one.generation_id, None)
+        except LogAway:
+            self._told.pop(one.generation_id, None)
+            return False
+        return True
 
     async def _append(
         self, one: Waiting, key: StreamKey, told: _Told | None, position: int, eta_ms: float

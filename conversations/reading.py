@@ -49,7 +49,8 @@ class Reading:
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield what there is, gathered, then what comes; ends after the terminal event.
 
-        An empty batch asks the caller to send a heartbeat.
+        An empty batch asks the caller to send a heartbeat. It ends without that event when the
+        answer was deleted, or has ended and cannot be read now: the reader is to come again.
         """
         READERS.inc()
         try:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from django.db import DataError
 from django.utils import timezone
 
 from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
-from conversations.choosing import kept_route
+from conversations.choosing import Kept, kept_route
 from conversations.claims import Claim, LeaseLost
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
@@ -46,13 +48,13 @@ class GenerationRun:
         self._generation = generation
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
-        # Who may answer, best first; then who does.
-        self._candidates: tuple[ModelSpec, ...] = ()
+        # Who may answer, as it was decided and as things stand, best first; then who does.
+        self._kept = Kept((), "")
+        self._candidates: Sequence[ModelSpec] = ()
         self._spec: ModelSpec | None = None
         self._prompts: dict[str, Prompt] = {}
         self._calls: list[Call] = []
         self._first_token_ms: int | None = None
-        self._route_reason = ""
         # Asked for before this worker could hear the bell.
         self._is_stopped = generation.stop_requested
         self._scope: asyncio.Timeout | None = None
@@ -109,8 +111,10 @@ class GenerationRun:
         generation = self._generation
         try:
             kept = kept_route(generation)
-            self._candidates, self._spec = kept.candidates, kept.candidates[0]
-            self._route_reason = kept.reason
+            # Who is known to fail stands last: its name is not told for others to take its place.
+            self._kept = kept
+            self._candidates = await get_registry().means.gate.arrange(kept.candidates)
+            self._spec = self._candidates[0]
             await self._begin(generation)
             await self._load_prompt(self._spec)
             self._bill_lost()
@@ -182,8 +186,6 @@ class GenerationRun:
         spec, self._spec = self._spec, chosen.spec
         if chosen.spec is spec and chosen.kept == self._log.text:
             return
-        if chosen.spec is not self._candidates[0]:
-            self._route_reason = Reason.STAND_IN
         self._log.put_text(chosen.kept)
         await self._log.reopen(generation, chosen.spec.name)
 
@@ -210,6 +212,7 @@ class GenerationRun:
         error: ChatError | None = None,
     ) -> Outcome:
         text, spec = self._log.text, self._spec
+        is_first = spec is None or spec is self._kept.candidates[0]
         return Outcome(
             state=state,
             text=text,
@@ -217,7 +220,7 @@ class GenerationRun:
             calls=tuple(self._calls),
             model=spec.name if spec else "",
             provider=spec.provider if spec else "",
-            route_reason=self._route_reason,
+            route_reason=self._kept.reason if is_first else Reason.STAND_IN,
             first_token_ms=self._first_token_ms,
             stop_reason=stop_reason,
             error_code=error.code if error else "",
@@ -242,16 +245,36 @@ class GenerationRun:
         self.is_finishing = True
         await self._log.settle()
         outcome = replace(outcome, last_seq=self._log.next_seq)
-        end: Event = await patient_db_call(
-            finish_generation, self.claim, outcome, self._generation, self._answer
-        )
+        try:
+            end = await self._store(outcome)
+        except DataError:
+            # A value that its column does not hold, and would not hold the next time either.
+            logger.exception("Generation %s could not be stored", self.claim.generation_id)
+            end = await self._store(_unstorable(outcome))
         try:
             await self._log.end(end)
         except (LogLost, LogAway, Fenced):
             # It is stored: readers that find the log silent are told from the database.
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
 
+    async def _store(self, outcome: Outcome) -> Event:
+        return await patient_db_call(
+            finish_generation, self.claim, outcome, self._generation, self._answer
+        )
+
 
 def _load_task(generation: Generation, spec: ModelSpec) -> Task:
     plan = generation.conversation.user.plan
     return load_task(generation, fit_to_load(spec, requested=generation.requested_model, plan=plan))
+
+
+def _unstorable(outcome: Outcome) -> Outcome:
+    """Return the failed outcome of an answer whose own the database refused: its text alone."""
+    return Outcome(
+        state=State.FAILED,
+        text=outcome.text,
+        last_seq=outcome.last_seq,
+        tokens=outcome.tokens,
+        error_code=ChatError.code,
+        error_message=ChatError.sentence,
+    )

@@ -12,6 +12,7 @@ from conversations.eventlog import EventLog, Fenced, LogAway, LogLost, StreamKey
 from conversations.events import Cursor, Event, EventType, hash_text
 from conversations.models import Generation, State
 from conversations.queries import read_answer
+from conversations.views import view_usage
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,7 @@ def _done(generation: Generation, message: dict[str, Any]) -> dict[str, Any]:
     text = message["content"]
     return {
         "stopReason": generation.stop_reason,
-        "usage": {
-            "inputTokens": generation.input_tokens,
-            "cachedTokens": generation.cached_tokens,
-            "outputTokens": generation.output_tokens,
-            "costMicros": generation.cost_micros,
-        },
+        "usage": view_usage(generation),
         "message": message,
         "sha256": None if text is None else hash_text(text),
     }

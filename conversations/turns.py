@@ -2,7 +2,8 @@
 
 A turn is committed in one transaction: the message, the pending answer and the queued
 generation, under the idempotency key. Idempotency is looked at before any limit, so that a
-retried send is never refused or charged twice.
+retried send is never refused or charged twice. A send is counted before it is committed, and not
+any more when it is refused after all.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from chatbot.accounts.budgets import month_of, reserve_tokens
-from chatbot.accounts.limits import count_send
+from chatbot.accounts.limits import count_request, count_send, read_rate
 from chatbot.accounts.models import User
+from chatbot.accounts.rates import RateStatus
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from chatbot.core.errors import Conflict, GenerationActive, IdempotencyMismatch
+from chatbot.core.errors import (
+    ChatError,
+    Conflict,
+    GenerationActive,
+    IdempotencyMismatch,
+    RateLimited,
+)
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
 from conversations.choosing import choose, find_choice
+from conversations.context import least_answer
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -48,11 +57,15 @@ MAX_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class StartedTurn:
-    """A generation that was accepted, now or by an earlier try with the same key."""
+    """A generation that was accepted, now or by an earlier try with the same key.
+
+    `rate` says how the person's limits stand after it.
+    """
 
     key: StreamKey
     message_id: UUID
     is_new: bool
+    rate: RateStatus
 
     @property
     def generation_id(self) -> UUID:
@@ -121,13 +134,27 @@ async def regenerate_answer(
 
 
 async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    return await db_call(_commit_once, ask, draft)
+    return await db_call(_accept, ask, draft)
+
+
+def _accept(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    try:
+        return _commit_once(ask, draft)
+    except RateLimited:
+        raise
+    except ChatError:
+        # It did not count as a send; it is still a request like any other.
+        count_request(ask.user)
+        raise
 
 
 def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
+    earlier = _find_earlier(ask)
+    if earlier is not None:
+        return earlier
     try:
-        return _find_or_commit(ask, draft)
-    except GenerationActive:
+        return _commit_new(ask, draft)
+    except (Conflict, RateLimited):
         # It may be this very send, committed by another try since we looked.
         earlier = _find_earlier(ask)
         if earlier is None:
@@ -135,27 +162,26 @@ def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTu
         return earlier
 
 
-def _find_or_commit(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    earlier = _find_earlier(ask)
-    if earlier is not None:
-        return earlier
+def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
     standing = _look_at(ask)
     chosen = find_choice(ask.model or standing.conversation.model, ask.user.plan)
     door = open_door(chosen, ask.user, own_active=standing.active, now=timezone.now())
-    count_send(ask.user)
-    for _ in range(MAX_TRIES):
-        try:
-            with transaction.atomic():
-                return _commit(ask, standing, chosen, door, draft(standing.conversation))
-        except (PlaceTaken, IntegrityError):
-            # Two at once: a constraint let one through, and it is committed by now.
-            earlier = _find_earlier(ask)
-            if earlier is not None:
-                return earlier
-            standing = _look_at(ask)
-        except CannotOpen as exc:
-            raise ContentUnavailable from exc
-    raise Conflict
+    counted = count_send(ask.user)
+    try:
+        for _ in range(MAX_TRIES):
+            try:
+                with transaction.atomic():
+                    new = _commit(ask, standing, chosen, door, draft(standing.conversation))
+                return StartedTurn(*new, is_new=True, rate=counted.rate)
+            except (PlaceTaken, IntegrityError):
+                # Two at once: a constraint let one through, and it is committed by now.
+                standing = _look_at(ask)
+            except CannotOpen as exc:
+                raise ContentUnavailable from exc
+        raise Conflict
+    except ChatError:
+        counted.forget()
+        raise
 
 
 def _look_at(ask: _Ask) -> Standing:
@@ -178,7 +204,7 @@ def _find_earlier(ask: _Ask) -> StartedTurn | None:
     if earlier.request_digest != ask.digest:
         raise IdempotencyMismatch
     key = StreamKey(earlier.conversation_id, earlier.pk)
-    return StartedTurn(key, earlier.answer_id, is_new=False)
+    return StartedTurn(key, earlier.answer_id, is_new=False, rate=read_rate(ask.user))
 
 
 _active_of = PreparedSelect(
@@ -198,7 +224,7 @@ def _check_free(conversation: Conversation) -> None:
 
 def _commit(
     ask: _Ask, standing: Standing, chosen: ModelSpec | None, door: Door, draft: Draft
-) -> StartedTurn:
+) -> tuple[StreamKey, UUID]:
     now = timezone.now()
     conversation, question = standing.conversation, draft.question
     cipher = open_cipher(conversation)
@@ -211,7 +237,13 @@ def _commit(
         status=Status.PENDING,
     )
     insert(*([question, answer] if question else [answer]))
-    month = reserve_tokens(ask.user, choice.tokens, now=now)
+    longest = choice.route.primary.answer_tokens
+    held = reserve_tokens(
+        ask.user,
+        choice.tokens,
+        least=choice.prompt_tokens + least_answer(longest),
+        now=now,
+    )
     generation = Generation(
         conversation=conversation,
         user=ask.user,
@@ -222,8 +254,9 @@ def _commit(
         requested_model=ask.model or conversation.model,
         routed_model=choice.route.primary.name,
         route_reason=choice.route.reason,
-        budget_month=month,
-        reserved_tokens=choice.tokens,
+        budget_month=held.month,
+        reserved_tokens=held.tokens,
+        max_output=held.tokens - choice.prompt_tokens,
         # Counted only now: the budget's row lets one of a person's sends through at a time.
         due=door.due(choice.route.primary, own_active=count_active(ask.user.pk), now=now),
     )
@@ -237,8 +270,7 @@ def _commit(
         conversationId=str(conversation.pk),
         generationId=str(generation.pk),
     )
-    key = StreamKey(conversation.pk, generation.pk, cipher)
-    return StartedTurn(key, answer.id, is_new=True)
+    return StreamKey(conversation.pk, generation.pk, cipher), answer.id
 
 
 def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:

@@ -60,6 +60,7 @@ def view_message(
         "createdAt": message.created.isoformat(),
         "generationId": str(generation.pk) if generation else None,
         "error": view_error(generation),
+        "usage": view_usage(generation),
         "feedback": None,
     }
     if cipher is None:
@@ -81,6 +82,18 @@ def view_error(generation: Generation | None) -> dict[str, str] | None:
     if generation is None or not generation.error_code:
         return None
     return {"code": generation.error_code, "message": generation.error_message}
+
+
+def view_usage(generation: Generation | None) -> dict[str, int] | None:
+    """Return the tokens that an answer took and their price; None while it is being written."""
+    if generation is None or generation.is_active:
+        return None
+    return {
+        "inputTokens": generation.input_tokens,
+        "cachedTokens": generation.cached_tokens,
+        "outputTokens": generation.output_tokens,
+        "costMicros": generation.cost_micros,
+    }
 
 
 def events_url(generation_id: UUID) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -15,10 +16,12 @@ from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
 from conversations.admission import SlotAdmission, Work, take_work
 from conversations.attempts import read_text
-from conversations.claims import Claim, LeaseLost, hand_over, heartbeat_s, renew_leases
+from conversations.claims import Claim, LeaseLost, hand_over, heartbeat_s
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
-from conversations.eventlog import EventLog, Fenced, StreamKey
+from conversations.eventlog import EventLog, Fenced, LogAway, StreamKey
 from conversations.generations import fail_abandoned, list_abandoned
+from conversations.leases import Leases
+from conversations.models import Generation
 from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard
 from conversations.runner import GenerationRun
@@ -31,6 +34,8 @@ from llm.conf import get_registry, get_slots
 from llm.errors import ProviderBusy
 
 logger = logging.getLogger(__name__)
+
+P = TypeVar("P")
 
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
@@ -60,7 +65,7 @@ class GenerationWorker:
         self._has_stopped_looking.set()
         self._is_drained = asyncio.Event()
         self._poll_at = 0.0
-        self._reap_at = 0.0
+        self._leases = Leases(owner, self._runs)
         self._desk = Desk(get_slots(), lease_s=settings.GENERATION_LEASE_S)
         self._admission = SlotAdmission(self._desk, lambda model: get_registry().lanes(model))
         self._board = QueueBoard(log, get_slots(), self._desk.name)
@@ -75,11 +80,15 @@ class GenerationWorker:
         bell = Bell(on_work=self._wake.set, on_stop=self._stop)
         hang_bell(bell)
         companions = [
-            spawn(self._keep_leases(), name="lease heartbeat"),
+            spawn(self._leases.keep(), name="lease heartbeat"),
             spawn(self._keep_slots(), name="slot heartbeat"),
-            spawn(self._tell_line(), name="queue board"),
             spawn(self._report(), name="worker report"),
-            spawn(hear_other_processes(bell, self._has_room), name="doorbell"),
+            spawn(self._hear(bell), name="doorbell"),
+        ]
+        # These wait for the log, which may be away: no claim waits for them, and no drain.
+        lookers_on = [
+            spawn(self._tell_line(), name="queue board"),
+            spawn(self._reap(), name="reaper"),
         ]
         try:
             self._has_stopped_looking.clear()
@@ -90,13 +99,15 @@ class GenerationWorker:
                     await self._sleep_until_woken()
             finally:
                 self._has_stopped_looking.set()
+                for task in lookers_on:
+                    task.cancel()
             # What still runs keeps its lease, and hears when it is to stop.
             await self._is_drained.wait()
         finally:
             remove_bell(bell)
             for task in companions:
                 task.cancel()
-            await asyncio.wait(companions)
+            await asyncio.wait([*companions, *lookers_on])
 
     async def drain(self, *, grace_s: float) -> None:
         """Take no new work, give running answers `grace_s` seconds, hand over the rest."""
@@ -120,10 +131,8 @@ class GenerationWorker:
                 await asyncio.wait(ending, timeout=STORE_S)
             await self._let_go(task for task in late if not task.done())
         await asyncio.to_thread(self._desk.tell)
-        try:
-            await db_call(remove_worker, self._owner)
-        except DatabaseAway:
-            logger.warning("The database is away; it will notice that this worker is gone")
+        otherwise = "It will be noticed that this worker is gone"
+        await self._try(remove_worker, self._owner, otherwise=otherwise)
 
     async def _let_go(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         runs = {task: self._runs[task] for task in tasks}
@@ -132,51 +141,42 @@ class GenerationWorker:
         if runs:
             await asyncio.wait(set(runs))
         for run in runs.values():
-            try:
-                await db_call(_hand_over, run.claim)
-            except DatabaseAway:
-                logger.warning("%s waits for its lease to lapse", run.claim.generation_id)
+            claim = run.claim
+            otherwise = f"{claim.generation_id} waits for its lease to lapse"
+            await self._try(_hand_over, claim, otherwise=otherwise)
 
     async def _look_for_work(self) -> None:
         try:
             await self._fill_slots()
-            await self._reap()
         except Exception:
             # The worker outlives whatever goes wrong; what it did not do is still in the database.
             logger.exception("Looking for work failed; trying again")
-
-    async def _reap(self) -> None:
-        """End what no worker can finish, and tell its readers."""
-        now = asyncio.get_running_loop().time()
-        if now < self._reap_at:
-            return
-        self._reap_at = now + REAP_S
-        for generation in await db_call(list_abandoned):
-            cipher = try_cipher(generation.conversation)
-            key = StreamKey(generation.conversation_id, generation.pk, cipher)
-            text = await read_text(self._log, key)
-            ended = await db_call(fail_abandoned, generation, text)
-            if ended is not None:
-                await log_ended(ended, self._log)
+            self._leases.doubt()
 
     async def _fill_slots(self) -> None:
         now = asyncio.get_running_loop().time()
         is_poll = now >= self._poll_at
         if is_poll:
             self._poll_at = now + POLL_S
-        await self._claim(looks_for_lapsed=is_poll)
+        takes_over = is_poll and await self._leases.may_take_over()
+        await self._claim(takes_over=takes_over)
         if is_poll:
             # What nobody has asked to hear of meanwhile.
             await asyncio.to_thread(self._desk.tell)
         self._note_room()
         self._note_line()
 
-    async def _claim(self, *, looks_for_lapsed: bool) -> None:
+    async def _claim(self, *, takes_over: bool) -> None:
         free = self._concurrency - len(self._runs)
         if not free or self._is_draining:
             return
         found = await db_call(
-            take_work, self._admission, self._owner, free, looks_for_lapsed=looks_for_lapsed
+            take_work,
+            self._admission,
+            self._owner,
+            free,
+            # What this worker writes it does not take from itself.
+            but=self._leases.held if takes_over else None,
         )
         for generation_id in found.taken_over:
             logger.warning("Generation %s lost its worker; taken over", generation_id)
@@ -228,10 +228,8 @@ class GenerationWorker:
         if not run.was_refused:
             # No limit has learned of it.
             self._admission.shun(run.generation.routed_model)
-        try:
-            await db_call(hand_over, run.claim)
-        except DatabaseAway:
-            logger.warning("%s waits for its lease to lapse", run.claim.generation_id)
+        otherwise = f"{run.claim.generation_id} waits for its lease to lapse"
+        await self._try(hand_over, run.claim, otherwise=otherwise)
         self._wake.set()
 
     def _hear_of_lane(self, lane: Lane) -> None:
@@ -264,18 +262,6 @@ class GenerationWorker:
         except TimeoutError:
             return
 
-    async def _report(self) -> None:
-        while True:
-            await self._try_report()
-            await asyncio.sleep(REPORT_S)
-
-    async def _try_report(self) -> None:
-        load = WorkerLoad(self._owner, len(self._runs), self._concurrency, self._is_draining)
-        try:
-            await db_call(report_worker, load)
-        except DatabaseAway:
-            logger.warning("The worker could not report itself; it goes on")
-
     async def _tell_line(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
@@ -290,35 +276,61 @@ class GenerationWorker:
     async def _keep_slots(self) -> None:
         while True:
             await asyncio.sleep(heartbeat_s())
-            await asyncio.to_thread(self._desk.renew)
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(heartbeat_s())
-            # Those that begin while the database is asked are not among what it answers.
-            runs = tuple(self._runs.items())
-            if not runs:
-                continue
             try:
-                ids = {run.claim.generation_id for _, run in runs}
-                held = await db_call(renew_leases, self._owner, ids)
-            except DatabaseAway:
-                # Nobody can claim them while the database is away; a late finish decides.
-                logger.warning("The leases of %d generations were not renewed", len(runs))
-                continue
-            for task, run in runs:
-                self._check_hold(task, run, held)
+                await asyncio.to_thread(self._desk.renew)
+            except Exception:
+                # Whatever it is, the next renewal may be spared it.
+                logger.exception("The slots of this worker were not renewed")
 
-    def _check_hold(
-        self, task: asyncio.Task[None], run: GenerationRun, held: dict[UUID, bool]
-    ) -> None:
-        generation_id = run.claim.generation_id
-        if held.get(generation_id):
-            run.stop()
-        # One that is being stored may have ended meanwhile, as it should.
-        if generation_id not in held and not run.is_finishing and not task.done():
-            logger.warning("Lost the lease of generation %s", generation_id)
-            task.cancel()
+    async def _reap(self) -> None:
+        """End what no worker can finish, and tell its readers."""
+        while True:
+            try:
+                for generation in await db_call(list_abandoned):
+                    await self._end_abandoned(generation)
+            except Exception:
+                logger.exception("What was abandoned is not ended yet; trying again")
+            await asyncio.sleep(REAP_S)
+
+    async def _end_abandoned(self, generation: Generation) -> None:
+        cipher = try_cipher(generation.conversation)
+        key = StreamKey(generation.conversation_id, generation.pk, cipher)
+        try:
+            text = await read_text(self._log, key)
+        except LogAway:
+            # Its lane of the log alone may be away.
+            logger.warning("%s waits for its log to be ended", generation.pk)
+            return
+        ended = await db_call(fail_abandoned, generation, text)
+        if ended is not None:
+            await log_ended(ended, self._log)
+
+    async def _hear(self, bell: Bell) -> None:
+        while True:
+            try:
+                await hear_other_processes(bell, self._has_room)
+                return
+            except Exception:
+                logger.exception("The doorbell is not heard; listening again")
+            await asyncio.sleep(POLL_S)
+
+    async def _report(self) -> None:
+        while True:
+            await self._try_report()
+            await asyncio.sleep(REPORT_S)
+
+    async def _try_report(self) -> None:
+        load = WorkerLoad(self._owner, len(self._runs), self._concurrency, self._is_draining)
+        await self._try(report_worker, load, otherwise="The worker could not report itself")
+
+    async def _try(self, work: Callable[[P], object], given: P, *, otherwise: str) -> None:
+        """Do what the worker goes on without, and say so."""
+        try:
+            await db_call(work, given)
+        except DatabaseAway:
+            logger.warning("The database is away. %s", otherwise)
+        except Exception:
+            logger.exception("%s", otherwise)
 
 
 def _hand_over(claim: Claim) -> None:

@@ -7,6 +7,7 @@ at a time may try: its whole answer closes the breaker, its failure opens it for
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from chatbot.core.metrics import BREAKER
 from chatbot.core.tasks import spawn
 from llm.admission.slots import Quota
 from llm.catalog import ModelSpec
@@ -38,6 +40,10 @@ LONGEST_COOL_S = 60.0
 PROBE_S = 20.0
 # How long what a process knows of the others' breakers is good for.
 KNOWN_S = 1.0
+# How long an answer waits for the shared breakers, and for how long nobody does after one waited
+# in vain.
+PATIENCE_S = 0.25
+AWAY_S = 5.0
 
 
 class State(IntEnum):
@@ -138,18 +144,21 @@ class BreakerGate:
         self._states: dict[str, State] = {}
         self._known_at: dict[str, float] = {}
         self._successes: Counter[str] = Counter()
+        self._ask_again_at = -math.inf
         self._is_away = False
 
     async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
+        reports: dict[str, Report] = {}
+        # Who stands behind a model that answers will not be asked: it is none to try with.
+        may_try = True
         # The last is asked whatever its breaker says.
-        stale = {
-            spec.name: Report(self._successes.pop(spec.name, 0), wants_probe=True)
-            for spec in route[:-1]
-            if self._is_stale(spec.name)
-        }
-        if stale:
-            self._note_own(stale)
-            await self._tell(stale)
+        for spec in route[:-1]:
+            if self._is_stale(spec.name):
+                good = self._successes.pop(spec.name, 0)
+                reports[spec.name] = Report(good, wants_probe=may_try)
+            may_try = may_try and bool(self._states.get(spec.name))
+        if reports:
+            await self._share(reports, self._note_own(reports))
         ready = [spec for spec in route if self._states.get(spec.name) is not State.OPEN]
         return [*ready, *(spec for spec in route if spec not in ready)]
 
@@ -181,24 +190,36 @@ class BreakerGate:
         return self._clock() - self._known_at.get(name, -math.inf) >= KNOWN_S
 
     def _tell_soon(self, name: str, report: Report) -> None:
-        self._note_own({name: report})
-        if self._store is not None:
-            _ = spawn(self._tell({name: report}), name="circuit breaker")
+        own = self._note_own({name: report})
+        if self._store is None or self._clock() < self._ask_again_at:
+            self._take(own)
+        else:
+            _ = spawn(self._share({name: report}, own), name="circuit breaker")
 
-    def _note_own(self, reports: Mapping[str, Report]) -> None:
+    async def _share(self, reports: Mapping[str, Report], own: Mapping[str, State]) -> None:
+        """Learn where the breakers stand for all processes, or else for this one."""
+        self._take(await self._ask_store(reports) or own)
+
+    def _note_own(self, reports: Mapping[str, Report]) -> Mapping[str, State]:
         now = self._clock()
-        self._take({name: self._own[name].report(seen, now=now) for name, seen in reports.items()})
+        return {name: self._own[name].report(seen, now=now) for name, seen in reports.items()}
 
-    async def _tell(self, reports: Mapping[str, Report]) -> None:
-        if self._store is None:
-            return
+    async def _ask_store(self, reports: Mapping[str, Report]) -> Mapping[str, State] | None:
+        """Return what all processes know together; None while that cannot be had soon."""
+        if self._store is None or self._clock() < self._ask_again_at:
+            return None
         try:
-            self._take(await self._store.report(reports))
-            self._is_away = False
+            async with asyncio.timeout(PATIENCE_S):
+                states = await self._store.report(reports)
         except OSError as exc:
+            # A TimeoutError is one too.
             if not self._is_away:
                 log.warning("Breakers are this process's own for now: %s", type(exc).__name__)
             self._is_away = True
+            self._ask_again_at = self._clock() + AWAY_S
+            return None
+        self._is_away = False
+        return states
 
     def _take(self, states: Mapping[str, State]) -> None:
         now = self._clock()
@@ -207,6 +228,7 @@ class BreakerGate:
                 log.info("The breaker of %s is now %s", name, state.name.lower())
             self._states[name] = state
             self._known_at[name] = now
+            BREAKER.labels(model=name).set(state)
 
 
 def _counts(error: ProviderError) -> bool:

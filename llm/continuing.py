@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from llm.catalog import Continuation, ModelSpec
-from llm.seam import Seam, cut_at_word
-from llm.tokens import estimate_tokens
+from llm.errors import ContextOverflow
+from llm.seam import Seam, SpaceSeam, cut_at_word
+from llm.tokens import count_turn, estimate_tokens
 from llm.types import Prompt, Turn
 
 # What an answer that is taken up again may still say at least, in tokens: the estimate of what it
@@ -30,7 +32,7 @@ class Question:
     prompt: Prompt
     kept: str = ""
     way: Continuation | None = None
-    seam: Seam | None = None
+    seam: Seam | SpaceSeam | None = None
 
 
 def ask_on(
@@ -38,17 +40,61 @@ def ask_on(
 ) -> Question:
     """Return how to ask a model for the rest of `text`, or for the whole where it cannot go on.
 
-    `refused` names the models and ways that were refused before.
+    `refused` names the models and ways that were refused before. Raises ContextOverflow when the
+    last message alone is too much for this model.
     """
     most = min(prompt.max_output, spec.max_output)
     prompt = replace(prompt, max_output=most)
     way = spec.continuation
     while (spec.name, way) in refused and way in NEXT_WAY:
         way = NEXT_WAY[way]
-    if not text or way == "restart":
-        return Question(prompt, way="restart" if text else None)
-    kept = text if way == "prefill" else cut_at_word(text)
-    asked = (Turn("user", GO_ON),) if way == "user_turn" else ()
-    turns = (*prompt.turns, Turn("assistant", kept), *asked)
-    rest = replace(prompt, turns=turns, max_output=max(LEAST_REST, most - estimate_tokens(kept)))
-    return Question(rest, kept, way, Seam(kept) if way == "user_turn" else None)
+    # Providers refuse a message without a word.
+    if (kept := _keep(text, way)).strip():
+        added, seam = _turns_for(kept, way)
+        left = max(LEAST_REST, most - estimate_tokens(kept))
+        rest = _fit(replace(prompt, max_output=left), added, spec)
+        if rest is not None:
+            return Question(rest, kept, way, seam)
+    newest = _size(prompt.system, *(turn.text for turn in prompt.turns[-1:]))
+    if newest > spec.context_window - most:
+        raise ContextOverflow
+    return Question(prompt, way="restart" if text else None)
+
+
+def _keep(text: str, way: Continuation) -> str:
+    """Return what stays of the text so far."""
+    if way == "restart":
+        return ""
+    return text if way == "prefill" else cut_at_word(text)
+
+
+def _turns_for(kept: str, way: Continuation) -> tuple[tuple[Turn, ...], Seam | SpaceSeam | None]:
+    """Return what follows the question, and what joins the answer to the old text."""
+    if way == "user_turn":
+        return (Turn("assistant", kept), Turn("user", GO_ON)), Seam(kept)
+    started = kept.rstrip()
+    return (Turn("assistant", started),), None if started == kept else SpaceSeam(kept)
+
+
+def _fit(prompt: Prompt, added: tuple[Turn, ...], spec: ModelSpec) -> Prompt | None:
+    """Return the prompt with these turns, and the older ones as far as the window has room.
+
+    None when there is none even for the question. What was written so far may be more than the
+    prompt was assembled for: another model may write longer answers than this one.
+    """
+    sizes = [count_turn(turn.text) for turn in prompt.turns]
+    fixed = prompt.max_output + _size(prompt.system, *(turn.text for turn in added))
+    room = spec.context_window - fixed - sum(sizes)
+    turns = deque(prompt.turns)
+    for size in sizes[:-1]:
+        if room >= 0:
+            break
+        room += size
+        turns.popleft()
+    while len(turns) > 1 and turns[0].role == "assistant":
+        turns.popleft()
+    return replace(prompt, turns=(*turns, *added)) if room >= 0 else None
+
+
+def _size(*texts: str) -> int:
+    return sum(count_turn(text) for text in texts)

@@ -94,13 +94,14 @@ async def stream_completion(
 ) -> AsyncGenerator[EngineEvent]:
     """Yield `Chosen`, the answer's text, then `Finished`; consume it inside `aclosing`.
 
-    `kept` is what an earlier attempt left of the answer. `calls` is given each call once it has
-    ended, also when the generator is closed. When no model of the route can give the answer,
-    raises the last one's ProviderError with the earlier failures as notes, as StreamBroken if
-    text was shown.
+    The models are asked in the order of `route`; whoever has the answer written lets the gate
+    arrange it. `kept` is what an earlier attempt left of the answer. `calls` is given each call
+    once it has ended, also when the generator is closed. When no model can give the answer, raises
+    the last call's ProviderError with the other failures as notes, as StreamBroken if text was
+    shown.
     """
     means = means or Means()
-    trail = _Trail(await means.gate.arrange(route), means, text=kept)
+    trail = _Trail(route, means, text=kept)
     while True:
         call: _Call | None = None
         try:
@@ -195,7 +196,8 @@ class _Call:
         self._means.gate.leave(self._spec, self.error, was_heard=self.has_begun)
         ending: CallEnding = "finished" if self.finished else "stopped"
         if self.error is not None:
-            self._means.budget.note_failure(self._spec.provider)
+            if self.error.retryable:
+                self._means.budget.note_failure(self._spec.provider)
             ending = "failed"
         told = self.sheet.announced if self.sheet.is_whole else None
         if self.finished is not None:
@@ -216,7 +218,7 @@ class _Call:
         if (announced := self.sheet.announced) is not None:
             # The output that is announced before there is any stands for nothing.
             return replace(announced, output_tokens=written)
-        if not said:
+        if not said and not self.sheet.has_opened:
             return Usage(0, 0)
         prompt = self.question.prompt
         asked = sum(count_turn(turn.text) for turn in prompt.turns)
@@ -234,7 +236,9 @@ class _Trail:
         self._at = 0
         self._failed_calls = 0
         self._breaks: Counter[str] = Counter()
-        self._failures: list[Exception] = []
+        self._failures: list[ProviderError | UnknownModel] = []
+        # What is told in the end: of the last call, rather than why another could not be made.
+        self._telling: ProviderError | UnknownModel | None = None
         self._has_shown = False
         self.text = text
         self.refused: set[tuple[str, str]] = set()
@@ -261,6 +265,8 @@ class _Trail:
         if call is not None and self._was_refused(call, error):
             return
         self._failures.append(error)
+        if call is not None or self._telling is None:
+            self._telling = error
         log.warning("%s failed: %s", spec.name, error.code)
         waits_elsewhere = self._means.has_queue and isinstance(error, REFUSALS)
         if waits_elsewhere and not (call is not None and call.parts):
@@ -274,7 +280,7 @@ class _Trail:
             self._at += 1
             self._failed_calls = 0
         else:
-            self._give_up(error)
+            self._give_up(self._telling)
 
     def _was_refused(self, call: _Call, error: Exception) -> bool:
         """Note that a model does not take a started answer in this way; it gets another."""
@@ -296,8 +302,9 @@ class _Trail:
         return retry_delay_s(error, attempt=attempt, has_another=self._has_another)
 
     def _give_up(self, error: ProviderError | UnknownModel) -> None:
-        for earlier in self._failures[:-1]:
-            error.add_note(f"earlier: {getattr(earlier, 'code', type(earlier).__name__)}")
+        for other in self._failures:
+            if other is not error:
+                error.add_note(f"besides: {other.code}")
         if self._has_shown:
             raise StreamBroken(retry_after_s=error.retry_after_s) from error
         raise error

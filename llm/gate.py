@@ -14,7 +14,10 @@ class Gate(Protocol):
     """Stands before every call of the engine. Each `enter` is followed by one `leave`."""
 
     async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
-        """Return the same models, those that had better not be asked now last."""
+        """Return the same models, those that had better not be asked now last.
+
+        To be asked once for each answer, by whoever has it written.
+        """
         ...
 
     async def enter(self, spec: ModelSpec) -> None:

@@ -24,6 +24,10 @@ from llm.local_env import API_KEY_VARIABLE
 SLOTS = 4
 SLOT_TOKENS = 8_192
 
+# What was read for conversations that hold no slot any more, 23 MB for each 1,000 tokens: one that is
+# taken up again costs a copy instead of seconds of reading. llama.cpp's own limit is 8 GB.
+KEPT_PROMPTS_MIB = 512
+
 # A waiting request holds one of these threads; the health check must still find a free one.
 HTTP_THREADS = 128
 
@@ -78,6 +82,7 @@ def build_params(model: Path, *, port: int, threads: int, api_key: str) -> xllam
     params.cpuparams_batch.n_threads = threads
     params.cont_batching = True
     params.cache_prompt = True
+    params.cache_ram_mib = KEPT_PROMPTS_MIB
     params.sampling.temp = TEMPERATURE
     params.sampling.top_p = TOP_P
     params.sampling.penalty_repeat = REPEAT_PENALTY

@@ -8,6 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from chatbot.accounts.models import User
+from chatbot.core.stores import DATABASE, REDIS
 from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
@@ -16,6 +17,13 @@ from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
 from tests.stores import Valkey
+
+
+@pytest.fixture(autouse=True)
+def stores_are_there() -> None:
+    """Begin without what an earlier test taught the process of its stores."""
+    DATABASE.note_answer()
+    REDIS.note_answer()
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +100,8 @@ def live(provider_process: ScriptedProvider) -> Iterator[ServeProcess]:
         "LOCAL_MODEL_API_KEY": "scripted",
         "ANTHROPIC_API_KEY": "",
         "FREE_SENDS_PER_MINUTE": "1000",
+        "FREE_SENDS_PER_DAY": "1000000",
+        "REQUESTS_PER_MINUTE": "1000000",
     }
     with ServeProcess(environment) as server:
         yield server

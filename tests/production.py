@@ -69,6 +69,7 @@ class Web(Process):
         command = [sys.executable, "-m", "uvicorn", "chatbot.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--loop", "asyncio"]
         command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+        command += ["--no-proxy-headers"]
         command += ["--timeout-graceful-shutdown", DRAIN_S]
         command += ["--no-access-log", "--log-level", "warning"]
         super().__init__(
@@ -150,6 +151,8 @@ class Production:
             "LOCAL_MODEL_URL": provider_url,
             "LOCAL_MODEL_API_KEY": "scripted",
             "FREE_SENDS_PER_MINUTE": "1000000",
+            "FREE_SENDS_PER_DAY": "1000000",
+            "REQUESTS_PER_MINUTE": "1000000",
             "FREE_BUDGET_TOKENS": str(10**12),
             "LOG_LEVEL": "WARNING",
             **(environment or {}),

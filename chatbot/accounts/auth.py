@@ -11,6 +11,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
+from chatbot.accounts.limits import count_request
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import find_user_by_token, is_token
 from chatbot.core.db import db_call
@@ -72,58 +73,77 @@ def carries_token(request: HttpRequest) -> bool:
     return _token_of(request) is not None
 
 
-async def _authenticate_token(token: str) -> User:
-    return admit(await db_call(find_user_by_token, token) if is_token(token) else None)
+def _find_by_token(token: str, *, counts: bool) -> User:
+    user = admit(find_user_by_token(token))
+    if counts:
+        count_request(user)
+    return user
 
 
-def _authenticate_session(request: HttpRequest) -> User:
+async def _authenticate_token(token: str, *, counts: bool) -> User:
+    if not is_token(token):
+        raise Unauthenticated
+    return await db_call(_find_by_token, token, counts=counts)
+
+
+def _authenticate_session(request: HttpRequest, *, counts: bool) -> User:
     user = admit(get_user(request))
     if request.method not in SAFE_METHODS:
         if "X-CSRFToken" not in request.headers:
             # Django would look for a form field instead, in a body that may be no form.
             raise CsrfFailed
         _CsrfCheck(_no_response).process_view(request, _no_response, (), {})
+    if counts:
+        count_request(user)
     return user
 
 
-async def authenticate(request: HttpRequest) -> User:
+async def authenticate(request: HttpRequest, *, counts: bool = False) -> User:
     """Return the person behind an API request.
 
     A bearer token, when sent, decides alone: a bad one is refused even with a good cookie.
-    Raises Unauthenticated, CsrfFailed or Suspended.
+    Raises Unauthenticated, CsrfFailed or Suspended; RateLimited when it `counts` as a request.
     """
     token = _token_of(request)
     if token is not None:
-        return await _authenticate_token(token)
+        return await _authenticate_token(token, counts=counts)
     if request.session.session_key is None:
         # Nobody's session: there is nothing to read.
-        return _authenticate_session(request)
-    return await db_call(_authenticate_session, request)
+        return _authenticate_session(request, counts=counts)
+    return await db_call(_authenticate_session, request, counts=counts)
 
 
-def _read_session(session: SessionBase) -> User:
+async def authenticate_counted(request: HttpRequest) -> User:
+    """Return the person behind an API request that is no send, and count it."""
+    return await authenticate(request, counts=True)
+
+
+def _read_session(session: SessionBase, *, counts: bool) -> User:
     request = HttpRequest()
     # Read anew each time: a session that was ended elsewhere is over here too.
     # (Its class is asked for in this way because Channels wraps it in a lazy object.)
     request.session = session.__class__(session.session_key)
-    return admit(get_user(request))
+    user = admit(get_user(request))
+    if counts:
+        count_request(user)
+    return user
 
 
 async def authenticate_socket(
-    headers: Sequence[tuple[bytes, bytes]], session: SessionBase | None
+    headers: Sequence[tuple[bytes, bytes]], session: SessionBase | None, *, counts: bool = False
 ) -> User:
     """Return the person behind a WebSocket, as they are now; ask again before acting for them.
 
-    A bearer token needs no Origin; a session cookie needs the site's own.
-    Raises Unauthenticated, Suspended or ForeignOrigin.
+    A bearer token needs no Origin; a session cookie needs the site's own. Raises Unauthenticated,
+    Suspended or ForeignOrigin; RateLimited when it `counts` as a request.
     """
     for name, value in headers:
         if name == b"authorization":
             token = bearer_token(value.decode("latin-1"))
             if token is not None:
-                return await _authenticate_token(token)
+                return await _authenticate_token(token, counts=counts)
     if session is None:
         raise Unauthenticated
     if not is_own_origin(headers):
         raise ForeignOrigin
-    return await db_call(_read_session, session)
+    return await db_call(_read_session, session, counts=counts)

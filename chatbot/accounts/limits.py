@@ -1,59 +1,89 @@
-"""How many messages a person may send in a minute, counted the same for HTTP and WebSocket.
+"""How much a person may ask of the API, counted the same for HTTP and WebSocket.
 
-With Redis away each process counts for itself, or refuses: RATE_LIMIT_WITHOUT_REDIS says which.
+Sends have a limit for a minute and one for a day, by plan. Everything else has a wide one, which
+protects the service from a program gone wild. With Redis away each process counts for itself, or
+sends are refused: RATE_LIMIT_WITHOUT_REDIS says which.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 from django.conf import settings
-from django_ratelimit.core import get_usage
 
 from chatbot.accounts.models import User
+from chatbot.accounts.rates import RateStatus, Window, open_windows, status_of
+from chatbot.core.counters import Counter, give_back, look, take
 from chatbot.core.errors import RateLimited, Unavailable
-from chatbot.core.stores import REDIS, RETRY_AFTER_S
+from chatbot.core.stores import RETRY_AFTER_S
 
-# django-ratelimit reads the method and the headers of a request; the WebSocket has neither.
-_NO_REQUEST = SimpleNamespace(method="POST", META={})
+PERIODS = {"minute": "a minute", "day": "a day"}
 
 
 @dataclass(frozen=True, slots=True)
-class RateStatus:
-    limit: int
-    remaining: int
-    resets_in_s: int
+class CountedSend:
+    """A send that was counted, and how the limits stand since."""
+
+    rate: RateStatus
+    counters: tuple[Counter, ...]
+
+    def forget(self) -> None:
+        """Count it no more: what was to be sent was refused, or had been sent before."""
+        give_back(self.counters)
 
 
-def _usage(user: User, *, count: bool) -> tuple[RateStatus, bool]:
-    limit = int(settings.SENDS_PER_MINUTE[user.plan])
-    usage = get_usage(
-        _NO_REQUEST,
-        group="send",
-        key=lambda _group, _request: str(user.pk),
-        rate=f"{limit}/m",
-        increment=count,
-    )
-    # The second in which a window ends still belongs to it.
-    resets_in_s = usage["time_left"] + 1
-    status = RateStatus(limit, max(0, limit - usage["count"]), resets_in_s)
-    return status, usage["should_limit"]
+def count_send(user: User) -> CountedSend:
+    """Count one send, in all windows or, when it is refused, in none.
+
+    Raises RateLimited, with when to try again, beyond the plan's limits; Unavailable where sends
+    are refused while they cannot be counted for all processes together.
+    """
+    windows = _send_windows(user)
+    return CountedSend(_count(windows, "messages", needs_all=True), _counters(windows))
 
 
 def read_rate(user: User) -> RateStatus:
-    return _usage(user, count=False)[0]
+    """Return how the limits of sending stand."""
+    windows = _send_windows(user)
+    return status_of(windows, look(_counters(windows)))
 
 
-def count_send(user: User) -> RateStatus:
-    """Count one send.
+def count_request(user: User) -> None:
+    """Count one request that is no send, a refused send among them. Raises RateLimited."""
+    rates = [f"{settings.REQUESTS_PER_MINUTE}/m"]
+    _count(open_windows("request", str(user.pk), rates), "requests", needs_all=False)
 
-    Raises RateLimited, with when to try again, beyond the plan's limit; Unavailable where sends
-    are refused while they cannot be counted for all processes together.
-    """
-    status, exceeded = _usage(user, count=True)
-    if REDIS.is_noted and settings.RATE_LIMIT_WITHOUT_REDIS == "refuse":
+
+def _send_windows(user: User) -> tuple[Window, ...]:
+    plan = user.plan
+    rates = (f"{settings.SENDS_PER_MINUTE[plan]}/m", f"{settings.SENDS_PER_DAY[plan]}/d")
+    return open_windows("send", str(user.pk), rates)
+
+
+def _counters(windows: Sequence[Window]) -> tuple[Counter, ...]:
+    return tuple(window.counter for window in windows)
+
+
+def _count(windows: Sequence[Window], what: str, *, needs_all: bool) -> RateStatus:
+    taken = take(_counters(windows))
+    if taken.is_alone and needs_all and settings.RATE_LIMIT_WITHOUT_REDIS == "refuse":
         raise Unavailable(retry_after_s=RETRY_AFTER_S)
-    if exceeded:
-        raise RateLimited(retry_after_s=status.resets_in_s)
-    return status
+    rate = status_of(windows, taken.counts)
+    if taken.is_full:
+        raise _refusal(rate, what)
+    return rate
+
+
+def _refusal(rate: RateStatus, what: str) -> RateLimited:
+    full = max(
+        (window for window in rate.windows if not window.remaining),
+        key=lambda window: window.resets_in_s,
+    )
+    sentence = f"You may send {full.limit:,} {what} in {PERIODS[full.name]}, and you have."
+    return RateLimited(
+        sentence,
+        retry_after_s=full.resets_in_s,
+        detail={"window": full.name, "limit": full.limit},
+        headers=rate.headers(),
+    )

@@ -16,6 +16,8 @@ Provider failures are the branch `llm.errors.ProviderError`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -29,6 +31,8 @@ class ChatError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     sentence: ClassVar[str] = "Something went wrong on our side. Please try again."
+    # What HTTP says besides.
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -127,6 +131,17 @@ class RateLimited(ChatError):
     code = "rate_limited"
     status = 429
     sentence = "Too many requests. Please wait a moment."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_s: float | None = None,
+        detail: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, detail=detail)
+        self.headers = headers or {}
 
 
 class Unavailable(ChatError):

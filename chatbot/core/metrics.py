@@ -32,3 +32,8 @@ LANE_SERVED = Gauge(
 LANE_REFUSED = Gauge(
     "parley_lane_calls_refused", "Calls that it would not take (429, 529), likewise.", ["lane"]
 )
+BREAKER = Gauge(
+    "parley_breaker_state",
+    "A model's circuit breaker, as this process knows it: 0 closed, 1 open, 2 being tried.",
+    ["model"],
+)

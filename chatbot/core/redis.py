@@ -197,7 +197,8 @@ class RedisPipeline:
     async def ask(self, *command: str | bytes | int) -> Any:
         """Return the reply to one command. Raises what `RedisAway` names.
 
-        A caller that is cancelled gives up the reply; the command may be carried out.
+        Nobody waits for longer than two timeouts: what asked while a server did not answer fails
+        with what it was asked before. A caller that is cancelled gives up the reply; the command may be carried out.
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked.append((command, answer))
@@ -220,6 +221,9 @@ class RedisPipeline:
                 replies = await self._line.call(commands, timeout_s=REPLY_TIMEOUT_S)
             except RedisAway as exc:
                 replies = [exc] * len(batch)
+                if isinstance(exc, redis.exceptions.TimeoutError):
+                    # The next ones would meet the same silence, each after those before it.
+                    self._fail_all(exc)
             except BaseException as exc:
                 lost = redis.exceptions.ConnectionError(f"Not sent: {type(exc).__name__}.")
                 for _, answer in batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "chatbot.accounts.visitors.VisitorLimit",
     "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -175,6 +177,7 @@ ACCOUNT_EMAIL_VERIFICATION = env.choice("EMAIL_VERIFICATION", "optional", *VERIF
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_ADAPTER = "chatbot.accounts.addresses.AccountAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Parley"
 MFA_ADAPTER = "chatbot.accounts.mfa.SealedSecretsAdapter"
@@ -218,7 +221,23 @@ SENDS_PER_MINUTE = {
     "free": env.number("FREE_SENDS_PER_MINUTE", 20, least=1),
     "pro": env.number("PRO_SENDS_PER_MINUTE", 60, least=1),
 }
+SENDS_PER_DAY = {
+    "free": env.number("FREE_SENDS_PER_DAY", 500, least=1),
+    "pro": env.number("PRO_SENDS_PER_DAY", 5_000, least=1),
+}
+# All that is no send: a page that is opened makes four, a device that comes back one per answer.
+REQUESTS_PER_MINUTE = env.number("REQUESTS_PER_MINUTE", 600, least=1)
+# What one address may post before it is signed in; a school or an office may have one for all.
+SIGN_INS_PER_MINUTE = env.number("SIGN_INS_PER_MINUTE", 60, least=1)
+SIGN_INS_PER_DAY = env.number("SIGN_INS_PER_DAY", 2_000, least=1)
 RATE_LIMIT_WITHOUT_REDIS = env.choice("RATE_LIMIT_WITHOUT_REDIS", "local", "local", "refuse")
+
+TRUSTED_PROXIES = env.names("TRUSTED_PROXIES", [])
+env.check_proxies("TRUSTED_PROXIES", TRUSTED_PROXIES)
+# Its own defaults: to look up a setting that is not there costs several times what it is for.
+RATELIMIT_CACHE_PREFIX = "rl:"
+RATELIMIT_HASH_ALGORITHM = hashlib.sha256
+RATELIMIT_IP_META_KEY = "chatbot.accounts.addresses.address_of"
 
 # --- web --------------------------------------------------------------------------------------
 

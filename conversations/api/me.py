@@ -57,8 +57,16 @@ def _read_me(user: User) -> dict[str, Any]:
         "email": user.email,
         "plan": user.plan,
         "customInstructions": instructions,
-        "rateLimit": rate.limit,
-        "rateLimitRemaining": rate.remaining,
+        "rateLimit": rate.tightest.limit,
+        "rateLimitRemaining": rate.tightest.remaining,
+        "rateLimits": {
+            window.name: {
+                "limit": window.limit,
+                "remaining": window.remaining,
+                "resetsIn": window.resets_in_s,
+            }
+            for window in rate.windows
+        },
         "budget": {
             "limit": budget.limit,
             "reserved": budget.reserved,

@@ -10,6 +10,7 @@ from ninja import Query, Router, Status
 from ninja.responses import codes_4xx, codes_5xx
 from pydantic import StringConstraints
 
+from chatbot.accounts.auth import authenticate
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.errors import BadRequest
@@ -115,8 +116,10 @@ async def delete(request: HttpRequest, conversation_id: UUID) -> Any:
     return Status(204, None)
 
 
+# Sends have limits of their own: these two are not counted among the other requests.
 @router.post(
     "/conversations/{uuid:conversation_id}/messages",
+    auth=authenticate,
     response={202: GenerationRef, **REFUSED},
     openapi_extra=STREAM,
 )
@@ -128,6 +131,7 @@ async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -
 
 @router.post(
     "/conversations/{uuid:conversation_id}/messages/{int:seq}/regenerate",
+    auth=authenticate,
     response={202: GenerationRef, **REFUSED},
     openapi_extra=STREAM,
 )
@@ -147,9 +151,14 @@ async def regenerate(
 
 async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> HttpResponseBase:
     """Stream the answer, or say where its stream is to a client that prefers JSON."""
+    response: HttpResponseBase
     if request.get_preferred_type(["text/event-stream", "application/json"]) == "application/json":
-        return JsonResponse(refer_to(turn.generation_id, turn.message_id), status=202)
-    return await stream_response(await read_turn(user, turn))
+        response = JsonResponse(refer_to(turn.generation_id, turn.message_id), status=202)
+    else:
+        response = await stream_response(await read_turn(user, turn))
+    for name, value in turn.rate.headers().items():
+        response[name] = value
+    return response
 
 
 @router.put(

@@ -56,6 +56,13 @@ class MessageError(Answer):
     message: str
 
 
+class UsageView(Answer):
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_micros: int
+
+
 class MessageView(Answer):
     message_id: UUID
     seq: int
@@ -69,6 +76,7 @@ class MessageView(Answer):
     created_at: datetime
     generation_id: UUID | None
     error: MessageError | None
+    usage: UsageView | None
     feedback: FeedbackView | None
 
 
@@ -108,6 +116,12 @@ class BudgetView(Answer):
     resets_at: datetime
 
 
+class RateWindow(Answer):
+    limit: int
+    remaining: int
+    resets_in: int
+
+
 class Me(Answer):
     user_id: UUID
     email: str
@@ -115,4 +129,5 @@ class Me(Answer):
     custom_instructions: str | None
     rate_limit: int
     rate_limit_remaining: int
+    rate_limits: dict[str, RateWindow]
     budget: BudgetView

@@ -47,6 +47,18 @@ class Feed:
         self.position = str(after).encode()
         self.readers = 0
 
+    def reach(self, after: Cursor) -> bool:
+        """Begin earlier for a reader who stands before everything that is followed here.
+
+        Nothing has come since the first reader joined, who may have named a place beyond the
+        log's end: what others wait for would not be read.
+        """
+        if not self.window.is_empty or after >= self.window.base:
+            return False
+        self.window.begin_at(after)
+        self.position = str(after).encode()
+        return True
+
     def take(self, entries: list[Any]) -> None:
         self.position = entries[-1][0]
         self.window.extend(open_entries(self.codec, entries))
@@ -73,6 +85,8 @@ class Hub:
         feed = self._feeds.get(name)
         if feed is None:
             feed = self._feeds[name] = Feed(name, codec, after)
+            self._ring()
+        elif feed.reach(after):
             self._ring()
         feed.readers += 1
         return feed

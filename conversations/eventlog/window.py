@@ -55,6 +55,11 @@ class Window:
     def is_empty(self) -> bool:
         return not self._events
 
+    def begin_at(self, base: Cursor) -> None:
+        """Forget all events and begin just after another place."""
+        self.base = base
+        self._events.clear()
+
     def extend(self, events: list[Event]) -> None:
         """Add what comes after the tail and wake the readers; the oldest beyond capacity go."""
         self._events += events

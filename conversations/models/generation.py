@@ -42,7 +42,7 @@ class Generation(models.Model):
         default=0, help_text="workers that took it and did not hand it back"
     )
     due = models.DateTimeField(
-        default=timezone.now, editable=False, help_text="the place in line: see turns.due_at"
+        default=timezone.now, editable=False, help_text="the place in line: see places.due_at"
     )
     last_seq = models.PositiveIntegerField(
         default=0, help_text="seq of the terminal event within the last attempt"
@@ -70,6 +70,10 @@ class Generation(models.Model):
     error_message = models.CharField(max_length=200, blank=True, help_text="safe to show")
     budget_month = models.DateField()
     reserved_tokens = models.PositiveIntegerField(default=0)
+    max_output = models.PositiveIntegerField(
+        null=True,
+        help_text="the longest answer there was budget for, in tokens; see reserve_tokens",
+    )
     created = models.DateTimeField(default=timezone.now, editable=False)
     finished = models.DateTimeField(null=True)
 

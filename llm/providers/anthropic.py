@@ -20,7 +20,8 @@ from llm.types import Prompt
 class AnthropicProvider(HttpProvider):
     """Stream answers from one endpoint over a shared connection pool.
 
-    `thinking` maps a model id to the kind of thinking to ask for; see the catalogue.
+    `thinking` maps a model id to the kind of thinking to ask for, `least_cached` to the tokens that a
+    prompt needs to be kept for the next turn; see the catalogue.
     """
 
     def __init__(
@@ -29,16 +30,17 @@ class AnthropicProvider(HttpProvider):
         *,
         timeouts: Timeouts | None = None,
         thinking: Mapping[str, str] | None = None,
+        least_cached: Mapping[str, int] | None = None,
         pacer: Pacer | None = None,
     ) -> None:
-        kinds = thinking or {}
+        kinds, least = thinking or {}, least_cached or {}
 
         def encode(prompt: Prompt, *, model_id: str) -> bytes:
             return encode_question(
                 prompt,
                 model_id=model_id,
                 thinking=kinds.get(model_id),
-                caches_prompt=not endpoint.is_local,
+                least_cached=least.get(model_id),
             )
 
         super().__init__(

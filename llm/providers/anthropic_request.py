@@ -12,9 +12,10 @@ from typing import cast
 import anthropic
 import httpx2
 import orjson
-from anthropic.types import MessageParam, ThinkingConfigParam
+from anthropic.types import MessageParam, TextBlockParam, ThinkingConfigParam
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
+from llm.providers.breakpoints import Breakpoints, find_breakpoints
 from llm.providers.connections import Endpoint
 from llm.providers.http import Address
 from llm.types import Prompt
@@ -42,21 +43,49 @@ def find_address(endpoint: Endpoint) -> Address:
 
 
 def encode_question(
-    prompt: Prompt, *, model_id: str, thinking: str | None, caches_prompt: bool
+    prompt: Prompt, *, model_id: str, thinking: str | None, least_cached: int | None
 ) -> bytes:
-    """Return the body of a request for a streamed answer."""
+    """Return the body of a request for a streamed answer.
+
+    `least_cached` is how many tokens a prefix needs to be kept by the provider; None marks nothing.
+    """
     question: MessageCreateParamsStreaming = {
         "model": model_id,
         "max_tokens": prompt.max_output,
-        "messages": [
-            cast("MessageParam", {"role": turn.role, "content": turn.text}) for turn in prompt.turns
-        ],
+        "messages": [],
         "stream": True,
     }
-    if prompt.system:
-        question["system"] = prompt.system
+    if least_cached is None:
+        question["messages"] = [
+            cast("MessageParam", {"role": turn.role, "content": turn.text}) for turn in prompt.turns
+        ]
+        if prompt.system:
+            question["system"] = prompt.system
+    else:
+        _write_blocks(question, prompt, find_breakpoints(prompt, least_tokens=least_cached))
     if thinking is not None:
         question["thinking"] = THINKING[thinking]
-    if caches_prompt:
-        question["cache_control"] = {"type": "ephemeral"}
     return orjson.dumps(question)
+
+
+def _write_blocks(
+    question: MessageCreateParamsStreaming, prompt: Prompt, breakpoints: Breakpoints
+) -> None:
+    """Write all texts as blocks, marked or not: from turn to turn nothing changes but the marks.
+
+    One mark is left: a summary of earlier turns would be a block of its own after the system text.
+    """
+    messages: list[MessageParam] = []
+    marked = breakpoints.turns
+    for place, turn in enumerate(prompt.turns):
+        content = [_block(turn.text, is_marked=place in marked)]
+        messages.append(cast("MessageParam", {"role": turn.role, "content": content}))
+    question["messages"] = messages
+    if prompt.system:
+        question["system"] = [_block(prompt.system, is_marked=breakpoints.system)]
+
+
+def _block(text: str, *, is_marked: bool) -> TextBlockParam:
+    if not is_marked:
+        return {"type": "text", "text": text}
+    return {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from llm.errors import AnswerDeclined, EmptyAnswer, StreamCut
-from llm.providers.decoding import AnswerStream, read_count
+from llm.errors import AnswerDeclined, EmptyAnswer, MalformedStream, StreamCut
+from llm.providers.decoding import OTHER_REASON, AnswerStream, read_count
 from llm.providers.failures import error_from_event
 from llm.types import Finished, Usage
 
@@ -21,6 +21,18 @@ USAGE_FIELDS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
 )
+# platform.claude.com, "Handling stop reasons".
+STOP_REASONS = frozenset(
+    {
+        "end_turn",
+        "max_tokens",
+        "stop_sequence",
+        "tool_use",
+        "pause_turn",
+        "refusal",
+        "model_context_window_exceeded",
+    }
+)
 
 
 class AnthropicStream(AnswerStream):
@@ -29,7 +41,6 @@ class AnthropicStream(AnswerStream):
     def __init__(self) -> None:
         super().__init__()
         self._usage = dict.fromkeys(USAGE_FIELDS, 0)
-        self._has_opened = False
 
     @property
     def announced(self) -> Usage | None:
@@ -48,7 +59,8 @@ class AnthropicStream(AnswerStream):
                 self._has_opened = True
                 self._count(message["message"]["usage"])
             case "message_delta":
-                self._stop_reason = message["delta"].get("stop_reason") or self._stop_reason
+                if (reason := message["delta"].get("stop_reason")) is not None:
+                    self._stop_reason = _known(reason)
                 self._count(message.get("usage") or {})
             case "message_stop":
                 self._ending = self._end()
@@ -77,3 +89,10 @@ class AnthropicStream(AnswerStream):
             cache_read_tokens=self._usage["cache_read_input_tokens"],
             cache_write_tokens=self._usage["cache_creation_input_tokens"],
         )
+
+
+def _known(reason: Any) -> str:
+    """Return a stop reason by its name; what a name may be, only the provider decides."""
+    if not isinstance(reason, str):
+        raise MalformedStream
+    return reason if reason in STOP_REASONS else OTHER_REASON

@@ -26,12 +26,14 @@ class Timeouts:
 class CallSheet:
     """What its caller wants of one call and learns of it, also when it is given up.
 
-    `first_token_s` bounds the wait for the first text further. `announced` is the usage that the
-    provider told: at the beginning the size of the prompt, and all of it if `is_whole`. `quota` is
-    what it told of its limits.
+    `first_token_s` bounds the wait for the first text further. `has_opened` says that the provider
+    began to answer: it has read the prompt, if no text came. `announced` is the usage that it told:
+    at the beginning the size of the prompt, and all of it if `is_whole`. `quota` is what it told of
+    its limits.
     """
 
     first_token_s: float | None = None
+    has_opened: bool = False
     announced: Usage | None = None
     is_whole: bool = False
     quota: Quota | None = None

@@ -23,11 +23,17 @@ class AnswerStream(ABC):
         self._sse = SseDecoder()
         self._stop_reason: str | None = None
         self._has_text = False
+        self._has_opened = False
         self._ending: Finished | None = None
 
     @property
     def is_done(self) -> bool:
         return self._ending is not None
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether an answer was begun, with or without text."""
+        return self._has_opened
 
     @property
     def has_stopped(self) -> bool:
@@ -88,8 +94,15 @@ class AnswerStream(ABC):
         return text
 
 
+# The name of a reason that the rest of the service does not know.
+OTHER_REASON = "other"
+# More than any model's window, and small enough that the counts of an answer's calls can be added
+# up in a database's integer.
+MAX_COUNT = 100_000_000
+
+
 def read_count(value: Any) -> int:
     """Return a count of tokens. Raises MalformedStream for what is none."""
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise MalformedStream
     return value

@@ -7,13 +7,19 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 from weakref import WeakSet
 
 import aiohttp
 import orjson
 
-from llm.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from llm.errors import (
+    ProviderError,
+    ProviderRateLimited,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from llm.providers.base import CallSheet, Timeouts
 from llm.providers.body import AnswerBody
 from llm.providers.connections import Endpoint, open_session
@@ -21,6 +27,7 @@ from llm.providers.decoding import AnswerStream
 from llm.providers.failures import describe, error_from_status
 from llm.providers.pacing import Pacer
 from llm.providers.quotas import read_quota
+from llm.providers.rate_headers import seconds_until_reset
 from llm.types import Prompt, StreamEvent, TextDelta
 
 log = logging.getLogger(__name__)
@@ -90,6 +97,7 @@ class HttpProvider:
             for event in answer.finish():
                 yield event
         finally:
+            sheet.has_opened = answer.has_opened
             sheet.announced, sheet.is_whole = answer.announced, answer.has_stopped
             body.close(is_finished=answer.is_done)
 
@@ -130,7 +138,11 @@ async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:
         describe(body),
         headers.get("request-id") or headers.get("x-request-id"),
     )
-    return error_from_status(response.status, body=body, retry_after=headers.get("retry-after"))
+    retry_after = headers.get("retry-after")
+    error = error_from_status(response.status, body=body, retry_after=retry_after)
+    if error.retry_after_s is None and isinstance(error, ProviderRateLimited):
+        error.retry_after_s = seconds_until_reset(headers, now=datetime.now(UTC))
+    return error
 
 
 def _decode_refusal(raw: bytes) -> object:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from llm.errors import AnswerDeclined, EmptyAnswer, MalformedStream, StreamCut
-from llm.providers.decoding import AnswerStream, read_count
+from llm.providers.decoding import OTHER_REASON, AnswerStream, read_count
 from llm.providers.failures import error_from_event
 from llm.types import Finished, Usage
 
@@ -26,7 +26,6 @@ STOP_REASONS = {
     "tool_calls": "tool_use",
     "function_call": "tool_use",
 }
-OTHER_REASON = "other"
 
 
 class OpenAiStream(AnswerStream):
@@ -53,6 +52,7 @@ class OpenAiStream(AnswerStream):
             self._usage = _read_usage(usage)
         if not (choices := chunk["choices"]):
             return ""
+        self._has_opened = True
         choice = choices[0]
         if (reason := choice.get("finish_reason")) is not None:
             if not isinstance(reason, str):

@@ -15,7 +15,7 @@ export class ApiError extends Error {
 const STATUSES = {
   401: ["unauthenticated"],
   402: ["budget_exhausted"],
-  403: ["forbidden", "csrf_failed", "foreign_origin", "suspended"],
+  403: ["forbidden", "csrf_failed", "foreign_origin", "suspended", "model_not_in_plan"],
   404: ["not_found", "conversation_not_found", "generation_not_found", "message_not_found"],
   409: ["conflict", "generation_active", "idempotency_mismatch", "too_many_streams"],
   413: ["too_large", "message_too_long", "context_overflow"],

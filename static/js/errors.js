@@ -30,6 +30,9 @@ export function explain(error) {
   if (status === 422) return { title: "Not sent", text: message, action: null };
   if (status === 429) {
     const wait = retryAfter ? ` You can send again in ${duration(retryAfter)}.` : "";
+    if (detail?.window === "day") {
+      return { title: "That was the day’s last", text: `You may send ${detail.limit} messages a day.${wait}`, action: "wait" };
+    }
     return { title: "A little too fast", text: `You have sent many messages in a short time.${wait}`, action: "wait" };
   }
   if (status === 503) {

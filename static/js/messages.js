@@ -9,7 +9,7 @@
 /** A message the server has not confirmed yet. */
 export const localMessage = (key, role, content, extra = {}) => ({
   key, messageId: null, seq: null, parentSeq: null, role, content, status: "pending", model: null, routeReason: null,
-  createdAt: new Date().toISOString(), generationId: null, error: null, feedback: null, ...extra,
+  createdAt: new Date().toISOString(), generationId: null, error: null, usage: null, feedback: null, ...extra,
 });
 
 /**

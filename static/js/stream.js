@@ -144,7 +144,7 @@ export async function followAnswer({
     const resuming = Boolean(id);
     const transport = transports.current();
     tries += 1;
-    const { end, error, silent, lastedMs } = await readOnce(transport);
+    const { end, error, heard, silent, lastedMs } = await readOnce(transport);
     if (end === "ended" || end === "gone") {
       transports.worked();
       return end;
@@ -155,9 +155,10 @@ export async function followAnswer({
     // Offline nothing works, and that says nothing about the way.
     const counts = !waker.isOffline() && (!error || isForeign(error));
     const moved = counts && transports.broke({ silent, lastedMs });
-    // The stream of a message just accepted was cut: that is not yet a failure to wait for.
-    const isFirstCut = !resuming && id && failures === 0;
-    if ((moved && silent) || isFirstCut) {
+    // A message just accepted, by a reply without a stream: its answer is asked for at once. Where a
+    // stream had begun, the server may have cut a crowd of them, which must not return as one.
+    const isAccepted = !resuming && id && !heard && failures === 0;
+    if ((moved && silent) || isAccepted) {
       failures += 1;
       onLine({ state: "connecting", again: true });
       continue;

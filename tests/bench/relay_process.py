@@ -19,7 +19,8 @@ def running_relay(folder: Path, provider_url: str) -> Iterator[tuple[Process, st
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "tests.bench.relay:app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--loop", "asyncio"]
-    command += ["--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning"]
+    command += ["--ws", "websockets-sansio", "--no-proxy-headers"]
+    command += ["--no-access-log", "--log-level", "warning"]
     process = Process(
         "relay",
         command,

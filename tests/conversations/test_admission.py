@@ -328,7 +328,7 @@ async def test_beyond_the_bound_a_send_is_refused_before_anything_is_counted(
 
     def counters() -> tuple[object, ...]:
         return (
-            read_rate(user).remaining,
+            [window.remaining for window in read_rate(user).windows],
             read_budget(user, now=timezone.now()),
             Message.objects.count(),
             Generation.objects.count(),

@@ -278,7 +278,7 @@ async def test_routing_adds_no_statement_to_a_message(user: User, models: None) 
 
         def commit() -> list[str]:
             with CaptureQueriesContext(connection) as queries:
-                turns._find_or_commit(ask, lambda row: turns._draft_question(row, request))
+                turns._commit_once(ask, lambda row: turns._draft_question(row, request))
             return [query["sql"] for query in queries]
 
         statements = await db_call(commit)

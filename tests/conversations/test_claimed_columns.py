@@ -87,7 +87,7 @@ def test_a_field_that_was_left_out_and_is_read_is_noticed(
         pytest.param(
             [{"chunks": ["one ", "two"], "cut_after": 1}, {"chunks": ["one ", "two"]}],
             State.COMPLETED,
-            2,
+            1,
             id="taken up again",
         ),
         pytest.param([{"status": 400}], State.FAILED, 1, id="failed"),

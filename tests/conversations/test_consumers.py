@@ -12,11 +12,17 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.asgi import application
 from chatbot.core.db import db_call
+from chatbot.core.stores import DATABASE
+from conversations import reading
+from conversations.eventlog import EventLog, StreamKey
+from conversations.eventlog.memory import MemoryEventLog
+from conversations.events import START, Cursor, Event
 from conversations.models import Generation
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
@@ -143,6 +149,82 @@ async def test_a_resume_at_the_end_is_told_that_there_is_nothing_more(
     path = f"/generations/{generation}/events"
     response = await api.call("get", path, **{"Last-Event-ID": end})
     assert response.status_code == 204
+
+
+async def test_one_who_follows_what_is_deleted_is_told_that_it_is_over(
+    api: ApiClient, token: str, event_log: EventLog, models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHECK_S", 0.05)
+    conversation = await api.new_conversation()
+    generation = (await api.enqueue(conversation, "Hi"))["generationId"]
+    async with open_socket(token) as socket:
+        await socket.send(type="resume", generationId=generation)
+        await socket.send(type="ping")
+        await socket.receive("pong")
+        await api.call("delete", f"/conversations/{conversation}")
+        assert (await socket.receive("over", "error")) == {
+            "type": "over",
+            "generationId": generation,
+        }
+
+
+class ForgetfulLog(MemoryEventLog):
+    """Has nothing; when it is asked, the database stops answering."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        self._settings.DATABASE_TIMEOUT_S = 0
+        return []
+
+
+async def test_one_whose_answer_cannot_be_read_to_its_end_is_told_to_come_again(
+    api: ApiClient,
+    token: str,
+    worker: GenerationWorker,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = await api.send(await api.new_conversation(), "Hi")
+    generation, patience_s = frames[0].data["generationId"], settings.DATABASE_TIMEOUT_S
+    forgetful = ForgetfulLog(settings)
+    monkeypatch.setattr(reading, "get_event_log", lambda: forgetful)
+    async with open_socket(token) as socket:
+        await socket.send(type="resume", generationId=generation)
+        refused = await socket.receive()
+        assert (refused["type"], refused["generationId"]) == ("error", generation)
+        assert refused["error"]["code"] == "unavailable"
+        assert refused["error"]["retryAfter"] >= 1
+        settings.DATABASE_TIMEOUT_S = patience_s
+        monkeypatch.undo()
+        DATABASE.note_answer()
+        await socket.send(type="resume", generationId=generation)
+        assert (await socket.read_answer())[-1]["type"] == "done"
+
+
+class BrokenLog(MemoryEventLog):
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        raise ValueError("what nobody foresaw")
+
+
+async def test_one_whose_reading_fails_is_told_so(
+    api: ApiClient,
+    token: str,
+    worker: GenerationWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    frames = await api.send(await api.new_conversation(), "Hi")
+    generation, broken = frames[0].data["generationId"], BrokenLog()
+    monkeypatch.setattr(reading, "get_event_log", lambda: broken)
+    async with open_socket(token) as socket:
+        await socket.send(type="resume", generationId=generation)
+        refused = await socket.receive()
+        assert (refused["type"], refused["generationId"]) == ("error", generation)
+        assert refused["error"]["code"] == "internal_error"
+    assert "what nobody foresaw" in caplog.text
 
 
 async def test_stop_is_heard_while_an_answer_streams(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 
+import pytest
 from hypothesis import given, strategies as st
 
 from conversations.context import PastTurn, Window, assemble_prompt, join_system
@@ -55,6 +57,56 @@ def test_no_more_turns_are_opened_than_fit() -> None:
 
     assemble_prompt(system="", newest_first=endless(), window=WINDOW)  # type: ignore[arg-type]
     assert opened < 10
+
+
+def starts(sizes: list[int], window: Window, *, places: int = 2) -> list[int]:
+    """Return where the prompts of a growing conversation begin, one for each of its questions.
+
+    A question takes so many `places`: two, or more with answers that were written again.
+    """
+    past: list[PastTurn] = []
+    seen = []
+    for number, size in enumerate(sizes):
+        seq = 1 + places * number
+        text = f"{seq} "
+        past.append(PastTurn("user", text, size // 4, seq))
+        prompt = assemble_prompt(system="", newest_first=reversed(past), window=window)
+        seen.append(int(prompt.turns[0].text))
+        kept = [turn for turn in past if turn.seq >= seen[-1]]
+        assert len(prompt.turns) == len(kept)
+        past.append(PastTurn("assistant", "Answer.", size - size // 4, seq + places - 1))
+    return seen
+
+
+@pytest.mark.parametrize("places", [2, 3])
+def test_a_conversation_beyond_the_window_begins_in_the_same_place_for_some_turns(
+    places: int,
+) -> None:
+    window = Window(context=8_192, answer=1_024)
+    draw = random.Random(1)  # noqa: S311 - the same each time
+    seen = starts([draw.randint(60, 400) for _ in range(300)], window, places=places)
+    assert seen == sorted(seen)
+    # Once it is full, 30 questions or so fit. They would move on with each of them.
+    full = seen[seen.index(next(start for start in seen if start > 1)) :]
+    assert len(full) > 250
+    assert len(set(full)) < len(full) / 3
+
+
+def test_a_prompt_that_is_cut_still_fills_most_of_the_room() -> None:
+    window = Window(context=8_192, answer=1_024)
+    past = [
+        PastTurn("user" if seq % 2 else "assistant", "word", 100, seq) for seq in range(999, 0, -1)
+    ]
+    for newest in range(0, 100, 2):
+        prompt = assemble_prompt(system="", newest_first=past[newest:], window=window)
+        used = 100 * len(prompt.turns)
+        assert window.room("") * 3 / 4 - 200 <= used <= window.room("")
+
+
+def test_a_conversation_that_fits_is_sent_whole() -> None:
+    past = [turn("user", "third"), turn("assistant", "second"), turn("user", "first")]
+    prompt = assemble_prompt(system="", newest_first=past, window=WINDOW)
+    assert [kept.text for kept in prompt.turns] == ["first", "second", "third"]
 
 
 def test_neighbours_of_one_role_are_joined() -> None:

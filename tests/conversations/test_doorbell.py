@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chatbot.core.tasks import spawn
-from conversations.doorbell import STOPS, hear_stops, ring_stop
+from conversations.doorbell import STOPS, Ringer, hear_stops, ring_stop
 from tests.degraded.device import eventually
 from tests.stores import Valkey
 
@@ -48,3 +48,28 @@ async def test_a_stop_is_heard_after_a_failover_to_an_earlier_clock(valkey: Valk
     finally:
         listening.cancel()
         await asyncio.wait([listening])
+
+
+def test_a_ring_that_fails_is_logged_and_the_next_one_rings(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rung: list[int] = []
+
+    def fail() -> None:
+        raise ValueError("what nobody foresaw")
+
+    ringer = Ringer()
+    ringer.submit(fail)
+    ringer.submit(lambda: rung.append(1))
+    ringer.close()
+    assert "what nobody foresaw" in caplog.text
+    assert rung == [1]
+
+
+def test_a_ring_while_the_process_ends_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    ringer = Ringer(most_waiting=1)
+    ringer.close()
+    for _ in range(2):
+        ringer.submit(lambda: None)
+    # Each was let in: the one before had given back its place.
+    assert caplog.messages == ["A wake-up was lost: this process ends"] * 2

@@ -11,6 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from chatbot.core.db import db_call
+from chatbot.core.redis import blocking_redis
 from conversations.eventlog import EventLog
 from conversations.models import Generation, State
 from conversations.worker import GenerationWorker
@@ -18,7 +19,7 @@ from llm.breaker import FAILURES
 from llm.conf import get_registry, set_local_endpoint
 from llm.gate import OpenGate
 from llm.routing import Reason
-from llm.tokens import estimate_tokens
+from llm.tokens import count_turn, estimate_tokens
 from tests.conversations.conftest import ApiClient
 from tests.conversations.workers import working
 from tests.fakes.choosing import tagged
@@ -32,12 +33,12 @@ WHOLE = "".join(CHUNKS)
 MODELS = """
 [[endpoint]]
 name = "primary"
-protocol = "anthropic"
+protocol = "{primary_protocol}"
 base_url = "{primary}"
 
 [[endpoint]]
 name = "spare"
-protocol = "{protocol}"
+protocol = "{spare_protocol}"
 base_url = "{spare}"
 
 [[model]]
@@ -89,12 +90,21 @@ async def worker(
     settings: Settings,
     tmp_path: Path,
 ) -> AsyncIterator[GenerationWorker]:
-    """A worker that has a primary and a spare model; the parameter says how the spare goes on."""
-    continuation, protocol = getattr(request, "param", ("user_turn", "anthropic"))
+    """A worker that has a primary and a spare model.
+
+    The parameter says how the spare goes on, and which protocols the two speak.
+    """
+    default = ("user_turn", "anthropic", "anthropic")
+    continuation, *protocols = getattr(request, "param", default)
+    urls = [
+        one.url + ("/v1" if protocol == "openai" else "")
+        for one, protocol in zip((provider, spare), protocols, strict=True)
+    ]
     text = MODELS.format(
-        primary=provider.url,
-        spare=spare.url + ("/v1" if protocol == "openai" else ""),
-        protocol=protocol,
+        primary=urls[0],
+        spare=urls[1],
+        primary_protocol=protocols[0],
+        spare_protocol=protocols[1],
         continuation=continuation,
     )
     (tmp_path / "models.toml").write_text(text)
@@ -104,6 +114,9 @@ async def worker(
     settings.FALLBACK_AFTER_S = 0.3
     settings.SENDS_PER_MINUTE = {"free": 1000, "pro": 1000}
     set_local_endpoint(None)
+    if settings.REDIS_URL:
+        # Where processes share their breakers, so do tests.
+        blocking_redis().delete("breaker:primary", "breaker:spare")
     get_registry().means.sleep = _at_once
     async with working(event_log, "only", concurrency=12) as one:
         yield one
@@ -165,21 +178,22 @@ async def test_whatever_the_primary_does_every_answer_is_whole(
     assert set(rows) == {(State.COMPLETED, "spare", Reason.STAND_IN)}
 
 
-@pytest.mark.parametrize(
-    "worker",
-    [
-        ("prefill", "anthropic"),
-        ("user_turn", "anthropic"),
-        ("restart", "anthropic"),
-        ("prefill", "openai"),
-        ("user_turn", "openai"),
-    ],
-    indirect=True,
-    ids="-".join,
-)
+WAYS = [
+    ("prefill", "anthropic", "anthropic"),
+    ("user_turn", "anthropic", "anthropic"),
+    ("restart", "anthropic", "anthropic"),
+    ("prefill", "openai", "openai"),
+    ("user_turn", "anthropic", "openai"),
+    ("restart", "openai", "anthropic"),
+]
+
+
+@pytest.mark.parametrize("worker", WAYS, indirect=True, ids="-".join)
 async def test_a_provider_that_dies_at_any_delta_costs_and_doubles_no_word(
     api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider, spare: ScriptedProvider
 ) -> None:
+    # A call that is given up before it says anything is on its provider's meter alone.
+    get_registry().means.impatience_s = None
     dying = {"chunks": CHUNKS, "error_event": "overloaded_error"}
     places = range(len(CHUNKS) + 1)
     provider.script_tags({f"at{k}": [{**dying, "error_event_after": k}] for k in places})
@@ -196,16 +210,50 @@ async def test_a_provider_that_dies_at_any_delta_costs_and_doubles_no_word(
         assert rows[started.data["generationId"]] == meters[k], k
 
 
+@pytest.mark.parametrize(
+    "manners",
+    [
+        {"repeats": 12},
+        {"repeats": 100},
+        {"preface": "Sure! Continuing from where I left off:\n\n", "repeats": 3},
+        {"preface": "…"},
+    ],
+    ids=str,
+)
+async def test_what_a_stand_in_says_again_is_shown_once(
+    api: ApiClient,
+    worker: GenerationWorker,
+    provider: ScriptedProvider,
+    spare: ScriptedProvider,
+    manners: dict[str, Any],
+) -> None:
+    dying = {"chunks": CHUNKS, "error_event": "overloaded_error"}
+    places = range(1, len(CHUNKS) + 1)
+    provider.script_tags({f"at{k}": [{**dying, "error_event_after": k}] for k in places})
+    spare.script(chunks=CHUNKS, **manners)
+    get_registry().means.gate = OpenGate()
+    answers = await ask_many(api, [tagged("Hi", f"at{k}") for k in places])
+    for k, frames in zip(places, answers, strict=True):
+        assert text_of(frames) == WHOLE, k
+
+
 def _meter(provider: ScriptedProvider, spare: ScriptedProvider, tag: str) -> tuple[int, int]:
-    """Return what both providers counted for the messages with a tag, input and output."""
+    """Return what both providers counted for the messages with a tag, input and output.
+
+    A call that died in the middle told its input by the Messages protocol, and by the other
+    nothing: there the input is our estimate of what arrived, and the output always is.
+    """
     read = written = 0
     for one in (provider, spare):
         for request in one.requests():
-            if tag in request["raw"]:
-                read += request["input_tokens"]
-                said = "".join(CHUNKS[: request["output_tokens"]])
-                is_told = request["state"] == "completed"
-                written += request["output_tokens"] if is_told else estimate_tokens(said)
+            if tag not in request["raw"]:
+                continue
+            is_told = request["state"] == "completed"
+            is_chat = "max_completion_tokens" in request["body"]
+            said = "".join(CHUNKS[: request["output_tokens"]])
+            asked = [count_turn(turn["content"]) for turn in request["body"]["messages"]]
+            read += sum(asked) if is_chat and not is_told else request["input_tokens"]
+            written += request["output_tokens"] if is_told else estimate_tokens(said)
     return read, written
 
 

@@ -9,6 +9,7 @@ import pytest
 from chatbot.accounts.models import Plan, User
 from chatbot.core.db import db_call
 from conversations.claims import Claim, claim_waiting, hand_over
+from conversations.eventlog import LogAway, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event, EventType
 from conversations.models import Generation
@@ -233,3 +234,25 @@ async def test_a_guess_follows_what_calls_take_and_how_many_go_at_once(
     (event,) = await anext(follow(log, key_of(generation), START, idle_s=1))
     # 32 at once, four seconds each.
     assert event.data == {"position": 1, "etaMs": 125}
+
+
+class AwayLog(MemoryEventLog):
+    asked = 0
+
+    async def read(self, key: StreamKey, after: Cursor = START) -> list[Event]:
+        self.asked += 1
+        raise LogAway
+
+
+async def test_a_log_that_is_away_is_asked_once_a_round(
+    user: User, slots: MemorySlots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversations.queueboard.AT_ONCE", 1)
+    log = AwayLog()
+    for _ in range(3):
+        await wait_in_line(user)
+    board = QueueBoard(log, slots, "one")
+    await board.post()
+    assert log.asked == 1
+    await board.post()
+    assert log.asked == 2

@@ -136,6 +136,22 @@ async def test_two_readers_at_different_places_each_get_their_own_rest(
     assert await behind == ["1-2", "1-3", "1-4", "1-5", "1-6"]
 
 
+async def test_a_place_beyond_the_end_silences_nobody_else(redis_log: Log) -> None:
+    key = new_key()
+    await redis_log.append(key, event(1, 1))
+    async with aclosing(follow(redis_log, key, Cursor(1, 9_999_999), idle_s=0.05)) as beyond:
+        assert await anext(beyond) == []
+        async with aclosing(follow(redis_log, key, START, idle_s=0.05)) as batches:
+            assert [str(one.cursor) for one in await anext(batches)] == ["1-1"]
+            # Now it waits for what this process follows.
+            assert await anext(batches) == []
+            await redis_log.append(key, event(1, 2))
+            await redis_log.append(key, event(1, 3, DONE))
+            async with asyncio.timeout(10):
+                rest = [str(one.cursor) async for batch in batches for one in batch]
+    assert rest == ["1-2", "1-3"]
+
+
 async def test_a_flushed_log_is_noticed_and_begun_anew(redis_log: Log, store: Store) -> None:
     key = new_key()
     reader = spawn(read_events(redis_log, key), name="reader")

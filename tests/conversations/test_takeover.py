@@ -133,7 +133,7 @@ async def test_a_model_that_can_goes_on_where_its_worker_died(
     assert text_of(seen + rest) == "one three four"
     assert (await api.read(conversation))["messages"][1]["content"] == "one three four"
     asked = provider.requests()[1]["body"]["messages"]
-    assert asked[-1] == {"role": "assistant", "content": "one "}
+    assert asked[-1] == {"role": "assistant", "content": "one"}
 
 
 async def test_a_model_that_refuses_its_own_turn_goes_on_at_a_users(

@@ -9,10 +9,13 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from chatbot.accounts.models import User
-from chatbot.core.db import db_call
+from chatbot.core.db import DatabaseAway, db_call
 from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+# Within a transaction, or until the connection is closed.
+READ_ONLY = {"sqlite": "PRAGMA query_only = on", "postgresql": "SET TRANSACTION READ ONLY"}
 
 _trace: contextvars.ContextVar[str] = contextvars.ContextVar("_trace", default="nobody")
 
@@ -111,3 +114,16 @@ async def test_a_cancelled_caller_stops_waiting_and_the_work_still_ends() -> Non
         await caller
     go_on.set()
     assert await asyncio.to_thread(ended.wait, 20)
+
+
+async def test_a_database_that_takes_no_writes_counts_as_away() -> None:
+    def write() -> None:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(READ_ONLY[connection.vendor])
+            User.objects.update(email="late@example.org")
+
+    with pytest.raises(DatabaseAway):
+        await db_call(write)
+    # It reads all the same, and writes again afterwards.
+    assert await db_call(User.objects.update, email="late@example.org") == 0

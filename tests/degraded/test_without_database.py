@@ -18,7 +18,6 @@ from tests.production import Production, Web
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
-# The pool's patience, and a moment.
 # Waits are bounded; how long they take on a busy machine is not the claim.
 BOUND_S = 10.0
 
@@ -152,7 +151,7 @@ def test_readiness_says_in_time_that_the_database_is_away(production: Production
     with database_frozen(production):
         with takes_less_than(3):
             assert probe(web)["database"] is False
-        assert httpx2.get(f"{web.url}/healthz", trust_env=False).status_code == 200
+        assert httpx2.get(f"{web.url}/healthz", trust_env=False, timeout=30).status_code == 200
 
 
 def test_a_message_whose_commit_was_never_confirmed_is_sent_once(

@@ -13,7 +13,6 @@ from tests.production import Production
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
-# The first of many may meet a timeout; nobody waits longer than for two.
 # Waits are bounded; how long they take on a busy machine is not the claim.
 BOUND_S = 10.0
 
@@ -102,7 +101,7 @@ def test_readiness_says_that_redis_is_away_and_stays_in_service(
     def probe() -> dict[str, object]:
         with takes_less_than(3):
             url = f"{production.webs[0].url}/readyz"
-            parts: dict[str, object] = httpx2.get(url, trust_env=False, timeout=10).json()
+            parts: dict[str, object] = httpx2.get(url, trust_env=False, timeout=30).json()
             return parts
 
     with away(production):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, WebSocket, async_playwright, expect
 
 from tests.browser import find_browser
 
@@ -65,6 +66,25 @@ async def pages_of(browser: Browser, url: str) -> AsyncIterator[OpenPage]:
     for context in contexts:
         await context.close()
     assert complaints == []
+
+
+@asynccontextmanager
+async def listening(page: Page) -> AsyncIterator[None]:
+    """Leave when a socket that the page opens meanwhile has heard its first frame.
+
+    That frame says that the notices are listened for. It may come before the page has loaded,
+    so it is waited for from before the page is asked for.
+    """
+    heard = asyncio.Event()
+
+    def watch(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda _: heard.set())
+
+    page.on("websocket", watch)
+    yield
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        await heard.wait()
+    page.remove_listener("websocket", watch)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

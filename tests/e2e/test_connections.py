@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Error, Page, Route, WebSocketRoute, expect
 
 from chatbot.core.tasks import spawn
-from tests.e2e.conftest import PASSWORD, OpenPage, pages_of, sign_up
+from tests.e2e.conftest import PASSWORD, OpenPage, listening, pages_of, sign_up
 from tests.e2e.thread import answer, box, finished, send, stored_text, text_of
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
@@ -195,10 +195,8 @@ async def test_two_tabs_and_another_device_follow_the_same_answer(
     device = await open_page(viewport={"width": 390, "height": 844})
     await sign_in(device, await email_of(page))
     for other in (tab, device):
-        async with other.expect_websocket() as opening:
+        async with listening(other):
             await other.goto(page.url)
-        # Its first frame says that the notices are listened for.
-        await (await opening.value).wait_for_event("framereceived")
         await expect(text_of(other)).to_have_text("Hello.")
     everyone = (page, tab, device)
     await send(device, "Tell me")
@@ -214,9 +212,8 @@ async def test_a_new_conversation_appears_on_a_device_that_looks_at_the_list(
 ):
     provider.script(text=STORY, hold_after=4)
     device = await open_page()
-    async with device.expect_websocket() as opening:
+    async with listening(device):
         await sign_in(device, await email_of(page))
-    await (await opening.value).wait_for_event("framereceived")
     await send(page, "Tell me")
     await device.locator(".item-link").first.click()
     await expect(text_of(device)).to_have_text(HELD)

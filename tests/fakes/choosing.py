@@ -50,7 +50,10 @@ class Choice:
         messages = body.get("messages", [])
         script = self._find(messages)
         started = started_text(messages)
-        return script if started is None else continue_script(script, started)
+        if started is None:
+            return script
+        rest = continue_script(script, started)
+        return rest if is_prefilled(messages) else _with_manners(script, rest)
 
     def _find(self, messages: Sequence[Any]) -> Script:
         asked = [text_of(turn) for turn in messages if turn["role"] == "user"]
@@ -82,6 +85,14 @@ def started_text(messages: Sequence[Any]) -> str | None:
 def is_prefilled(messages: Sequence[Any]) -> bool:
     """Say whether the last turn is the model's own, unfinished."""
     return bool(messages) and messages[-1]["role"] == "assistant"
+
+
+def _with_manners(script: Script, rest: Script) -> Script:
+    """Return the rest as a model gives it that was asked for it in a user's turn."""
+    left = list(rest.pieces())
+    said = list(script.pieces())[: -len(left) or None]
+    again = said[len(said) - script.repeats :] if script.repeats else []
+    return rest.with_pieces([*filter(None, [script.preface]), *again, *left])
 
 
 def continue_script(script: Script, started: str) -> Script:

@@ -43,6 +43,10 @@ class Script:
     error_event: str = "overloaded_error"
     hold_after: int | None = None
 
+    # What it says before it goes on where a user's turn asks it to, and how much it says again.
+    preface: str = ""
+    repeats: int = 0
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Script:
         """Build a script; an unknown name raises ValueError, so that typos do not pass."""

@@ -16,6 +16,7 @@ from tests.faults.checker import check_answer
 from tests.faults.cluster import LEASE_S, RETENTION_S, Cluster, running_cluster
 from tests.faults.people import Person, new_life, read_stream
 from tests.faults.plaintext import find_plaintext
+from tests.faults.proxy import Proxy
 from tests.faults.record import Answer, Life, Stored, StoredGeneration
 from tests.faults.rounds import Arena
 from tests.production import HOSTED
@@ -36,6 +37,8 @@ TOKENS = [
 TEXT = "".join(TOKENS)
 # From the death of a worker to text again: the lease, and the other's looking for what lapsed.
 RECOVERY_S = LEASE_S + 2.0
+OUTAGE_S = 2 * LEASE_S
+ANSWERS = 10
 STOP_S = 0.5
 STOPS = 7
 
@@ -157,7 +160,8 @@ async def reach_every_token(audience: Audience, cluster: Cluster, model: str) ->
 
 
 async def wait_for_takeover(watched: list[Watched], *, within_s: float) -> float:
-    return await until(lambda: all(one.life.cursor[0] > 1 for one in watched), within_s=within_s)
+    """Return after how long everybody was shown more: what follows `started` and `snapshot`."""
+    return await until(lambda: all(one.life.cursor >= (2, 3) for one in watched), within_s=within_s)
 
 
 @pytest.mark.parametrize("model", [LOCAL, HOSTED])
@@ -203,6 +207,32 @@ async def test_a_worker_that_comes_back_too_late_writes_nothing(
     await audience.check()
 
 
+@pytest.mark.parametrize("begin", [Proxy.refuse, Proxy.stall])
+async def test_an_outage_longer_than_a_lease_takes_no_answer_from_its_worker(
+    arena: Arena, cluster: Cluster, begin: Callable[[Proxy], None]
+) -> None:
+    database = cluster.links.worker_postgres
+    async with asyncio.TaskGroup() as group:
+        audience = Audience(arena, group)
+        watched = await audience.ask([[{"chunks": TOKENS, "hold_after": 3}]] * ANSWERS)
+        shown = "".join(TOKENS[:3])
+        for one in watched:
+            await until(lambda one=one: one.life.text == shown, within_s=10)  # type: ignore[misc]
+        begin(database)
+        try:
+            # Whole in memory, while nobody can store it.
+            await asyncio.to_thread(cluster.provider.release)
+            await until(lambda: cluster.provider.totals()["open"] == 0, within_s=20)
+            await asyncio.sleep(OUTAGE_S)
+        finally:
+            database.open()
+    stored = await audience.check()
+    assert {(one.state, one.attempt) for one in stored.values()} == {("completed", 1)}
+    requests = await asyncio.to_thread(cluster.provider.requests)
+    for one in watched:
+        assert len([seen for seen in requests if one.answer.tag in seen["raw"]]) == 1
+
+
 async def wait_until_closed(cluster: Cluster, tag: str) -> None:
     """Return once the provider has seen the newest request of a tag closed."""
     async with asyncio.timeout(10):
@@ -245,7 +275,8 @@ async def test_a_stop_right_after_a_takeover_reaches_the_provider(
     arena: Arena, cluster: Cluster
 ) -> None:
     held = {"chunks": TOKENS, "hold_after": 3}
-    begun, shown = "".join(TOKENS[:3]), "".join(TOKENS[:6])
+    # The rest is asked for from the end of a word: the space after it is the first thing said.
+    begun, shown = "".join(TOKENS[:3]), "".join(TOKENS[:5])
     async with asyncio.TaskGroup() as group:
         audience = Audience(arena, group)
         watched = await audience.ask([[held, held]] * STOPS)

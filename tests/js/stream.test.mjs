@@ -81,6 +81,14 @@ test("resumes exactly, wherever the first stream was cut and however it ended", 
   }
 });
 
+test("a stream that was cut is resumed after a wait drawn anew, also the first one", async () => {
+  const cut = () => sse(WIRE.slice(0, 150));
+  const rest = ({ headers }) => sse(after(headers["last-event-id"]));
+  assert.deepEqual((await follow([cut, rest])).slept, [500]);
+  assert.deepEqual((await follow([cut, rest], { random: () => 0.5 })).slept, [250]);
+  assert.deepEqual((await follow([cut, cut, rest])).slept, [500, 500]);
+});
+
 test("repeats a POST that got no answer, under the same key", async () => {
   const lost = () => { throw new ApiError({ code: "network", message: "lost" }); };
   const gateway = () => { throw new ApiError({ code: "http_502", message: "bad gateway", status: 502 }); };
@@ -140,9 +148,10 @@ test("204 means that nothing more comes", async () => {
 
 test("follows the generation when the POST is answered with JSON", async () => {
   const accepted = () => new Response('{"generationId":"g1"}', { status: 202, headers: { "content-type": "application/json" } });
-  const { requests, answer } = await follow([accepted, () => sse(WIRE)]);
+  const { requests, answer, slept } = await follow([accepted, () => sse(WIRE)]);
   assert.equal(requests[1].path, "/generations/g1/events");
   assert.equal(answer.text, "One two three");
+  assert.deepEqual(slept, []);
 });
 
 test("reconnects when the line goes dead without closing", async (context) => {

@@ -169,6 +169,18 @@ test("a refusal over the socket is the refusal that HTTP gives", async () => {
   }
 });
 
+test("an answer that breaks off on an open socket is resumed when the server asks for it", async () => {
+  const error = { code: "unavailable", message: "Not now.", retryAfter: 2 };
+  const { WebSocket, sockets } = scriptedSockets([
+    plays(FRAMES[0], FRAMES[1], { type: "error", generationId: "g1", error }), resumes,
+  ]);
+  const naps = waker();
+  const { answer, end } = await follow(createChoice([createSocketTransport({ url: "ws://x", WebSocket })]), { waker: naps });
+  assert.deepEqual([end, answer.text], ["ended", "One two"]);
+  assert.deepEqual(naps.slept, [2_250]);
+  assert.equal(sockets[1].sent[0].after, "1-2");
+});
+
 test("what comes after the end, or for another answer, is not read", async () => {
   const stranger = { ...FRAMES[1], generationId: "g2", text: "Not this. " };
   const { WebSocket } = scriptedSockets([plays(stranger, ...FRAMES, { ...FRAMES[1], id: "9-9" })]);

@@ -6,6 +6,7 @@ import { explain } from "../../static/js/errors.js";
 import { hasRecentText, localMessage, mergeNewest, mergeOlder, settleAnswer } from "../../static/js/messages.js";
 import { createStore } from "../../static/js/store.js";
 import { dayGroup, duration, queueWords } from "../../static/js/time.js";
+import { usageWords } from "../../static/js/usage.js";
 import { uuid } from "../../static/js/uuid.js";
 
 test("days are grouped by the reader's calendar", () => {
@@ -27,10 +28,18 @@ test("the queue is told in words", () => {
   assert.deepEqual([0, 1, 59.2, 90, 7200].map(duration), ["1 second", "1 second", "1 minute", "2 minutes", "2 hours"]);
 });
 
+test("what an answer took is told in words", () => {
+  const took = (cachedTokens) => usageWords({ inputTokens: 21, cachedTokens, outputTokens: 40, costMicros: 0 });
+  assert.equal(took(1034), "1,055 tokens read, 1,034 of them from the cache; 40 written");
+  assert.equal(took(0), "21 tokens read; 40 written");
+  assert.equal(usageWords(null), "");
+});
+
 test("every refusal says what to do", () => {
   const error = (status, more) => explain({ status, code: "x", message: "M.", retryAfter: null, detail: null, ...more });
   assert.match(error(402, { detail: { resetsAt: "2026-12-01T00:00:00Z" } }).text, /resets on/);
   assert.match(error(429, { retryAfter: 8 }).text, /8 seconds/);
+  assert.match(error(429, { retryAfter: 7200, detail: { window: "day", limit: 500 } }).text, /500 .* 2 hours/);
   assert.equal(error(401).action, "signin");
   assert.equal(error(503, { retryAfter: 3 }).action, "wait");
   assert.equal(error(0, { code: "network" }).title, "No connection");

@@ -48,13 +48,25 @@ async def test_sends_the_prompt_as_the_protocol_wants_it(scripted, provider):
         "max_tokens": 99,
         "stream": True,
         "system": "Be kind.",
-        "cache_control": {"type": "ephemeral"},
         "messages": [
             {"role": "user", "content": "Hi"},
             {"role": "assistant", "content": "Hello."},
             {"role": "user", "content": "Añ 😀"},
         ],
     }
+
+
+async def test_marks_what_its_model_is_to_keep(scripted):
+    provider = AnthropicProvider(Endpoint(scripted.url, "k"), least_cached={"keeps": 10})
+    prompt = Prompt("Be kind, brief and clear, in this and in every answer.", HELLO.turns, 99)
+    for model_id in ("keeps", "forgets"):
+        await ask(provider, prompt, model_id=model_id)
+    await provider.aclose()
+    keeps, forgets = (request["body"] for request in scripted.requests())
+    mark = {"type": "ephemeral"}
+    assert keeps["system"] == [{"type": "text", "text": prompt.system, "cache_control": mark}]
+    assert keeps["messages"][-1]["content"][0]["cache_control"] == mark
+    assert forgets["system"] == prompt.system
 
 
 async def test_asks_for_the_thinking_its_model_is_configured_with(scripted):

@@ -90,6 +90,13 @@ def test_an_answer_without_text_is_an_error():
         decode(answer(text(""), ending, sse("message_stop", {})))
 
 
+@pytest.mark.parametrize("reason", ["a_reason_of_next_year", "x" * 10_000, "Ende\0", ""])
+def test_a_reason_that_nobody_knows_is_some_other(reason):
+    ending = sse("message_delta", {"delta": {"stop_reason": reason}, "usage": {}})
+    *_, last = decode(answer(text("a"), ending, sse("message_stop", {})))
+    assert last == Finished("other", Usage(3, 0))
+
+
 def test_text_of_a_block_start_is_part_of_the_answer():
     block = sse("content_block_start", {"content_block": {"type": "text", "text": "So"}})
     assert list(AnthropicStream().feed(answer(block))) == [TextDelta("So")]
@@ -140,6 +147,8 @@ def test_an_overflow_inside_the_stream_is_recognised():
         text(5),
         sse("message_delta", {"delta": {}, "usage": {"output_tokens": "9"}}),
         sse("message_delta", {"delta": {}, "usage": {"output_tokens": -1}}),
+        sse("message_delta", {"delta": {}, "usage": {"output_tokens": 2**31}}),
+        sse("message_delta", {"delta": {"stop_reason": 5}, "usage": {}}),
     ],
 )
 def test_junk_is_malformed(junk):

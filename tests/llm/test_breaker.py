@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
+from prometheus_client import REGISTRY
 
 from llm import breaker_redis
-from llm.breaker import COOL_S, FAILURES, PROBE_S, WINDOW_S, Breaker, BreakerGate, Report, State
+from llm.breaker import (
+    AWAY_S,
+    COOL_S,
+    FAILURES,
+    KNOWN_S,
+    PROBE_S,
+    WINDOW_S,
+    Breaker,
+    BreakerGate,
+    Report,
+    State,
+)
 from llm.breaker_redis import RedisBreakers
 from llm.catalog_file import load_catalog
-from llm.errors import ContextOverflow, ProviderAuthenticationFailed, ProviderOverloaded
+from llm.errors import ContextOverflow, ProviderAuthenticationFailed, ProviderOverloaded, StreamCut
 from tests.stores import Valkey
 
-FIRST, SECOND = load_catalog().models[1:3]
+FIRST, SECOND, THIRD = load_catalog().models[1:4]
 LOOK = Report(wants_probe=True)
 GOOD, BAD = Report(successes=1), Report(failures=1)
 
@@ -131,3 +144,91 @@ async def test_with_the_store_away_a_process_goes_by_what_it_saw(settings):
         gate.leave(FIRST, ProviderOverloaded(), was_heard=False)
     assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
     await gate.aclose()
+
+
+async def test_what_another_process_found_out_holds_for_all_answers_here(valkey: Valkey):
+    there, here = BreakerGate(RedisBreakers()), BreakerGate(RedisBreakers())
+    for _ in range(FAILURES):
+        await there.arrange([FIRST, SECOND])
+        there.leave(FIRST, ProviderOverloaded(), was_heard=False)
+    while await there.arrange([FIRST, SECOND]) == [FIRST, SECOND]:
+        pass
+    asking = Counter[str]()
+
+    async def ask() -> None:
+        for _ in range(20):
+            asking[(await here.arrange([FIRST, SECOND]))[0].name] += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(20):
+            group.create_task(ask())
+    assert asking == {SECOND.name: 400}
+    await there.aclose()
+    await here.aclose()
+
+
+class Stuck:
+    """A store that says nothing."""
+
+    asked = 0
+
+    async def report(self, reports: Mapping[str, Report]) -> Mapping[str, State]:
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        return
+
+
+async def test_a_store_that_says_nothing_is_waited_for_once():
+    store, now = Stuck(), [100.0]
+    gate = BreakerGate(store, clock=lambda: now[0])
+    for _ in range(FAILURES):
+        assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
+        gate.leave(FIRST, ProviderOverloaded(), was_heard=False)
+        now[0] += KNOWN_S / 2
+    assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
+    assert store.asked == 1
+    now[0] += AWAY_S
+    await gate.arrange([FIRST, SECOND])
+    assert store.asked == 2
+
+
+async def test_only_a_model_that_would_be_asked_is_tried():
+    now = [100.0]
+    gate = BreakerGate(clock=lambda: now[0])
+    for _ in range(FAILURES):
+        gate.leave(SECOND, ProviderOverloaded(), was_heard=False)
+    now[0] += COOL_S
+    for _ in range(3):
+        assert await gate.arrange([FIRST, SECOND, THIRD]) == [FIRST, THIRD, SECOND]
+    assert await gate.arrange([SECOND, THIRD]) == [SECOND, THIRD]
+    assert await gate.arrange([SECOND, THIRD]) == [THIRD, SECOND]
+
+
+async def test_a_trial_that_breaks_off_closes_nothing():
+    now = [100.0]
+    gate = BreakerGate(clock=lambda: now[0])
+    for _ in range(FAILURES):
+        gate.leave(FIRST, StreamCut(), was_heard=True)
+    now[0] += COOL_S
+    assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
+    gate.heard(FIRST)
+    assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
+    gate.leave(FIRST, StreamCut(), was_heard=True)
+    now[0] += COOL_S
+    assert await gate.arrange([FIRST, SECOND]) == [SECOND, FIRST]
+    now[0] += COOL_S
+    assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
+    gate.leave(FIRST, None, was_heard=True)
+    assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
+    assert await gate.arrange([FIRST, SECOND]) == [FIRST, SECOND]
+
+
+async def test_a_breaker_can_be_watched():
+    gate = BreakerGate()
+    for _ in range(FAILURES):
+        gate.leave(FIRST, ProviderOverloaded(), was_heard=False)
+    labels = {"model": FIRST.name}
+    assert REGISTRY.get_sample_value("parley_breaker_state", labels) == State.OPEN

@@ -28,7 +28,7 @@ from llm.errors import (
 from llm.pricing import Call
 from llm.providers.base import CallSheet
 from llm.retry import BUDGET_TOKENS
-from llm.types import Finished, Prompt, StreamEvent, TextDelta, Usage
+from llm.types import Finished, Prompt, StreamEvent, TextDelta, Turn, Usage
 from tests.llm.asking import HELLO
 
 CATALOG = load_catalog()
@@ -36,6 +36,7 @@ FIRST = replace(CATALOG.models[1], provider="one")
 SECOND = replace(CATALOG.models[2], provider="two")
 DONE = Finished("end_turn", Usage(1, 1))
 ANNOUNCED = Usage(11, 1)
+LONG = replace(HELLO, turns=(Turn("user", "Something to read. " * 20),))
 
 
 class Queue:
@@ -87,7 +88,7 @@ async def complete(
         return Candidate(spec, serving[spec.name], prompt)
 
     means = means or Means(sleep=no_wait)
-    route = [spec for spec in specs if spec.name in serving]
+    route = await means.gate.arrange([spec for spec in specs if spec.name in serving])
     completion = stream_completion(route, open_candidate, kept=kept, calls=calls, means=means)
     async with aclosing(completion) as events:
         return [event async for event in events]
@@ -122,7 +123,7 @@ async def test_gives_up_after_two_retries_with_the_last_error():
     with pytest.raises(ProviderUnavailable) as caught:
         await complete(provider)
     assert len(provider.series) == 1
-    assert caught.value.__notes__ == ["earlier: provider_overloaded", "earlier: stream_cut"]
+    assert caught.value.__notes__ == ["besides: provider_overloaded", "besides: stream_cut"]
 
 
 async def test_does_not_retry_what_cannot_succeed():
@@ -183,7 +184,7 @@ async def test_another_model_takes_up_what_broke_off(way: Continuation):
     assert (
         asked
         == {
-            "prefill": ["One two three "],
+            "prefill": ["One two three"],
             "user_turn": ["One two three ", GO_ON],
             "restart": [],
         }[way]
@@ -263,6 +264,24 @@ async def test_never_asks_for_a_longer_answer_than_the_model_gives():
     provider = Queue([TextDelta("Hi"), DONE])
     await complete(provider, prompt=replace(HELLO, max_output=10**9))
     assert provider.prompts[0].max_output == FIRST.max_output
+
+
+async def test_a_stand_in_with_too_small_a_window_is_passed_over():
+    small = replace(SECOND, context_window=40, answer_tokens=20, max_output=20)
+    spare = Queue([*texts("Never"), DONE])
+    failing = Queue([StreamCut()], [ProviderUnavailable()])
+    with pytest.raises(ProviderUnavailable) as caught:
+        await complete(failing, spare, specs=(FIRST, small), prompt=LONG)
+    assert caught.value.__notes__ == ["besides: stream_cut", "besides: context_overflow"]
+    assert not spare.prompts
+
+
+async def test_a_question_that_is_refused_costs_no_retries():
+    means = Means(sleep=no_wait)
+    for _ in range(int(BUDGET_TOKENS)):
+        with pytest.raises(ContextOverflow):
+            await complete(Queue([ContextOverflow()]), means=means)
+    assert means.budget.allows(FIRST.provider)
 
 
 async def test_an_empty_route_is_a_mistake_of_the_caller():

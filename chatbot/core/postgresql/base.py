@@ -11,8 +11,12 @@ import select
 import time
 from typing import Any
 
+from django.db import OperationalError as NotNow
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
 from psycopg import Connection, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import PoolTimeout
 
 from chatbot.core.postgresql.patience import PatientConnection
@@ -22,6 +26,26 @@ from chatbot.core.stores import DATABASE
 PATIENCE_S = 3.0
 
 
+class ErrorWrapper(DatabaseErrorWrapper):
+    """Django's, which also calls a server away that takes no writes (SQLSTATE 25006).
+
+    It says so while a failover is under way, where psycopg speaks of an internal error. Of the
+    other states of a server that is not ready, 57P01 to 57P03 and 53300, psycopg says it itself.
+    """
+
+    # The stubs do not know it.
+    wrapper: Any
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if isinstance(exc_value, ReadOnlySqlTransaction):
+            self.wrapper.errors_occurred = True
+            if self.wrapper.connection is not None:
+                # Not lent again: it may be another server by now that takes writes.
+                self.wrapper.connection.close()
+            raise NotNow(*exc_value.args).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         options = settings_dict["OPTIONS"]
@@ -29,6 +53,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool = {**options["pool"], "connection_class": PatientConnection}
             settings_dict = {**settings_dict, "OPTIONS": {**options, "pool": pool}}
         super().__init__(settings_dict, *args, **kwargs)
+
+    @cached_property
+    def wrap_database_errors(self) -> ErrorWrapper:
+        return ErrorWrapper(self)
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """Return a connection that the server has not closed.

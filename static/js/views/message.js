@@ -3,6 +3,7 @@
 import { copyText, flashDone, h, iconButton } from "../dom.js";
 import { createMarkdown } from "../markdown.js";
 import { fullTime } from "../time.js";
+import { usageWords } from "../usage.js";
 import { createLiveStatus } from "./live_status.js";
 import { messageNote } from "./message_note.js";
 
@@ -94,7 +95,8 @@ function createAnswer(first, act) {
       button.hidden = next.seq === null || copy.hidden || (rated !== null && rated !== value);
     }
     model.textContent = act.modelName(next.model);
-    model.title = next.createdAt ? fullTime(next.createdAt) : "";
+    const when = next.createdAt ? fullTime(next.createdAt) : "";
+    model.title = [when, usageWords(next.usage)].filter(Boolean).join("\n");
     reason.textContent = (model.textContent && next.routeReason) || "";
     reason.title = act.reasonText(next.routeReason);
   }
