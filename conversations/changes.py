@@ -13,7 +13,7 @@ from chatbot.core.errors import BadRequest, IdempotencyMismatch
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
-from conversations.generations import abandon_generation
+from conversations.generations import abandon_active
 from conversations.models import Conversation, Generation, Message, Role
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
@@ -151,13 +151,12 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
     @transaction.atomic
     def delete() -> list[StreamKey]:
         conversation = find_conversation(user.pk, conversation_id)
-        generations = list(Generation.objects.filter(conversation=conversation))
-        for generation in generations:
-            if generation.is_active:
-                abandon_generation(generation)
-                announce_stop(generation.pk)
+        for generation_id in abandon_active(Conversation.objects.filter(pk=conversation_id)):
+            announce_stop(generation_id)
+        written = Generation.objects.filter(conversation_id=conversation_id)
+        keys = [StreamKey(conversation_id, one) for one in written.values_list("pk", flat=True)]
         conversation.delete()
-        return [StreamKey(conversation_id, generation.pk) for generation in generations]
+        return keys
 
     await forget_logs(await db_call(delete), get_event_log())
     await notify(user.pk, "conversation.deleted", conversationId=str(conversation_id))

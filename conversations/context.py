@@ -12,6 +12,10 @@ from llm.types import Prompt, Turn
 # What of the room for turns may stay empty, so that a prompt begins in the same place for some turns.
 # Left out one by one, each turn would have the whole prompt read, and paid for, anew.
 STEP_SHARE = 4
+# An answer of so many tokens, or of this share of the longest one, is worth giving to somebody whose
+# budget has no room for more. The share is for models that think first, within the same tokens.
+DECENT_TOKENS = 512
+DECENT_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class PastTurn:
 def join_system(*parts: str) -> str:
     """Return the system text: what stays the same from turn to turn, stable parts first."""
     return "\n\n".join(part.strip() for part in parts if part.strip())
+
+
+def least_answer(answer_tokens: int) -> int:
+    """Return how long an answer must be able to get, where the longest is `answer_tokens`."""
+    return min(answer_tokens, max(DECENT_TOKENS, answer_tokens // DECENT_SHARE))
 
 
 def assemble_prompt(*, system: str, newest_first: Iterable[PastTurn], window: Window) -> Prompt:

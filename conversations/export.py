@@ -15,6 +15,7 @@ from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
+from conversations.generations import abandon_active
 from conversations.models import Conversation, Generation, Message
 from conversations.queries import try_cipher
 from conversations.sealing import report_unreadable
@@ -78,15 +79,22 @@ async def export_person(user: User) -> AsyncIterator[bytes]:
 
 
 async def erase_person(user: User) -> None:
-    """Delete a person with all their data keys, conversations, logs, tokens and addresses."""
+    """Delete a person with all their data keys, conversations, logs, tokens and addresses.
+
+    What they used stays in the ledger, with nobody's name on it.
+    """
 
     @transaction.atomic
     def erase() -> list[StreamKey]:
-        generations = list(Generation.objects.filter(user=user))
-        for generation in generations:
-            if generation.is_active:
-                announce_stop(generation.pk)
+        conversations = Conversation.objects.filter(user=user)
+        active = abandon_active(conversations)
+        # From here on no conversation can be begun either.
+        list(User.objects.select_for_update().filter(pk=user.pk).values_list("pk"))
+        for generation_id in (*active, *abandon_active(conversations)):
+            announce_stop(generation_id)
+        written = Generation.objects.filter(user=user).values_list("conversation_id", "pk")
+        keys = [StreamKey(*one) for one in written]
         user.delete()
-        return [StreamKey(one.conversation_id, one.pk) for one in generations]
+        return keys
 
     await forget_logs(await db_call(erase), get_event_log())

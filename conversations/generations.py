@@ -8,17 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from chatbot.accounts.budgets import settle_tokens
+from chatbot.accounts.ledger import Payer, settle_calls
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
 from chatbot.core.prepared import Kind, PreparedUpdate
 from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, lapsed
+from conversations.estimates import estimate_call
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
-from conversations.models import Generation, Message, State, Status
+from conversations.models import Conversation, Generation, Message, State, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import read_answer, try_cipher
 from conversations.sealing import seal_message
@@ -166,12 +167,7 @@ def _settle(
         "model": outcome.model,
     }
     _write_answer(conversation=conversation.pk, seq=generation.answer_seq, **said)
-    settle_tokens(
-        generation.user_id,
-        month=generation.budget_month,
-        reserved=generation.reserved_tokens,
-        spent=outcome.usage.total_tokens,
-    )
+    _charge(generation, outcome.calls, first_token_ms=outcome.first_token_ms)
     transaction.on_commit(
         lambda: GENERATIONS.labels(state=outcome.state, model=outcome.model or "none").inc()
     )
@@ -180,6 +176,20 @@ def _settle(
     for name, value in said.items():
         setattr(answer, name, value)
     return terminal_event(generation, view_message(answer, cipher, generation))
+
+
+def _charge(
+    generation: Generation, calls: tuple[Call, ...], *, first_token_ms: int | None = None
+) -> None:
+    """Settle the budget and write the ledger; the caller has ended the generation."""
+    payer = Payer(generation.user_id, generation.conversation.user.plan, generation.budget_month)
+    settle_calls(
+        payer,
+        calls,
+        source=generation.pk,
+        reserved=generation.reserved_tokens,
+        first_token_ms=first_token_ms,
+    )
 
 
 @transaction.atomic
@@ -227,22 +237,36 @@ def fail_abandoned(generation: Generation, text: str) -> Ended | None:
         text=text,
         last_seq=UNHELD_SEQ,
         tokens=count_turn(text) if text else 0,
+        calls=(estimate_call(generation, text=text, ending="lost"),),
         error_code=WorkerLost.code,
         error_message=WorkerLost.sentence,
     )
     return _end_unheld(generation, _abandoned(), outcome)
 
 
-def abandon_generation(generation: Generation) -> None:
-    """Settle the budget of an active generation that is about to be deleted, unfinished.
+def abandon_active(conversations: QuerySet[Conversation]) -> list[UUID]:
+    """End what is being written in conversations that are about to be deleted; return what it was.
 
-    What a running one used by now its row cannot say, so the worst case counts; one that was
-    still waiting used nothing. Call it in the transaction that deletes the row.
+    Call it in the transaction that deletes them: until its end nobody can ask for another answer
+    there. Whoever writes one of these has to be told.
     """
-    spent = 0 if generation.state == State.QUEUED else generation.reserved_tokens
-    settle_tokens(
-        generation.user_id,
-        month=generation.budget_month,
-        reserved=generation.reserved_tokens,
-        spent=spent,
-    )
+    list(conversations.select_for_update().order_by("pk").values_list("pk"))
+    active = Generation.objects.filter(conversation__in=conversations, state__in=ACTIVE_STATES)
+    # One that ended at this moment has been settled by whoever ended it.
+    return [one.pk for one in active.select_related("conversation__user") if _abandon(one)]
+
+
+def _abandon(generation: Generation) -> bool:
+    """End and settle one generation; False if somebody else did.
+
+    What one used that a worker has begun its row cannot say, so the worst case counts.
+    """
+    active = Generation.objects.filter(pk=generation.pk, state__in=ACTIVE_STATES)
+    ended = {"state": State.STOPPED, **_LET_GO}
+    calls: tuple[Call, ...] = ()
+    if not active.filter(attempt=0).update(**ended):
+        if not active.update(**ended):
+            return False
+        calls = (estimate_call(generation, text=None, ending="stopped"),)
+    _charge(generation, calls)
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 from uuid import UUID
 
@@ -96,10 +96,17 @@ def load_task(generation: Generation, spec: ModelSpec) -> Task:
             raise ContentUnavailable  # Deleted meanwhile.
         turns = _past_turns(branch, cipher)
         prompt = assemble_prompt(system=system, newest_first=turns, window=window_of(spec))
-        return Task(prompt, answer)
+        return Task(_within_budget(prompt, generation), answer)
     except CannotOpen as exc:
         report_unreadable(f"prompt of generation {generation.pk}", exc)
         raise ContentUnavailable from exc
+
+
+def _within_budget(prompt: Prompt, generation: Generation) -> Prompt:
+    """Return the prompt for an answer as long as there was budget for."""
+    if generation.max_output is None:
+        return prompt  # Accepted by a release that reserved the longest.
+    return replace(prompt, max_output=min(prompt.max_output, generation.max_output))
 
 
 def _past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastTurn]:

@@ -34,6 +34,7 @@ from chatbot.core.errors import (
 from chatbot.core.prepared import PreparedSelect, insert
 from conversations.branches import Draft, PlaceTaken, check_parent, question_of, take_places
 from conversations.choosing import choose, find_choice
+from conversations.context import least_answer
 from conversations.dispatch import announce_stop, announce_work
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import RegenerateRequest, SendRequest
@@ -249,7 +250,13 @@ def _commit(
         status=Status.PENDING,
     )
     insert(*([question, answer] if question else [answer]))
-    month = reserve_tokens(ask.user, choice.tokens, now=now)
+    longest = choice.route.primary.answer_tokens
+    held = reserve_tokens(
+        ask.user,
+        choice.tokens,
+        least=choice.prompt_tokens + least_answer(longest),
+        now=now,
+    )
     generation = Generation(
         conversation=conversation,
         user=ask.user,
@@ -260,8 +267,9 @@ def _commit(
         requested_model=ask.model or conversation.model,
         routed_model=choice.route.primary.name,
         route_reason=choice.route.reason,
-        budget_month=month,
-        reserved_tokens=choice.tokens,
+        budget_month=held.month,
+        reserved_tokens=held.tokens,
+        max_output=held.tokens - choice.prompt_tokens,
         due=due_at(ask.user, own_active=standing.active, now=now),
     )
     insert(generation)

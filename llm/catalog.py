@@ -37,6 +37,9 @@ class Price:
     cache_read: int
 
 
+FREE = Price(0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
     """A server of models: its protocol, address, and the settings that hold its key and address.

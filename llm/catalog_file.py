@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from llm.catalog import (
+    FREE,
     LOCAL,
     PLANS,
     Catalog,
@@ -25,7 +26,6 @@ from llm.catalog import (
 )
 
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
-FREE = Price(0, 0, 0, 0)
 
 Spec = TypeVar("Spec", ModelSpec, EndpointSpec)
 

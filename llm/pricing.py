@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from llm.catalog import ModelSpec, Price
+from llm.catalog import FREE, ModelSpec, Price
 from llm.types import Usage
 
 TOKENS_PER_PRICE_UNIT = 1_000_000
@@ -41,6 +41,11 @@ def bill_call(spec: ModelSpec, usage: Usage, *, is_metered: bool, ending: CallEn
         is_metered=is_metered,
         ending=ending,
     )
+
+
+def has_price(spec: ModelSpec) -> bool:
+    """Say whether it is known what a call costs, if only that it costs nothing."""
+    return spec.free or spec.price != FREE
 
 
 def cost_micros(usage: Usage, spec: ModelSpec) -> int:

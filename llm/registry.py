@@ -13,6 +13,7 @@ from llm.engine import Means
 from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
 from llm.overrides import Override, override_catalog
+from llm.pricing import has_price
 from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
@@ -182,6 +183,9 @@ class Registry:
         return spec.name not in self._off and self._is_reachable(spec)
 
     def _is_reachable(self, spec: ModelSpec) -> bool:
+        # Wherever it came from: what a call would cost has to be known before it is made.
+        if not has_price(spec):
+            return False
         return self._local is not None if spec.is_local else spec.provider in self._hosted
 
     def _endpoint(self, spec: ModelSpec) -> Endpoint:

@@ -1,4 +1,4 @@
-"""People, their tokens for the API, and what they may spend in a month."""
+"""People, their tokens for the API, what they may spend in a month, and what they have."""
 
 from __future__ import annotations
 
@@ -106,3 +106,77 @@ class BudgetPeriod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.month:%Y-%m}"
+
+
+class Purpose(models.TextChoices):
+    """What a call to a model was made for."""
+
+    ANSWER = "answer"
+    TITLE = "title"
+    SUMMARY = "summary"
+    OPENING = "opening", "spent before there was a ledger"
+
+
+class LedgerEntry(models.Model):
+    """One call to a model: whom it was made for, what it used and what it cost.
+
+    Entries are only ever added, in the transaction that charges their tokens to the month. They
+    name no conversation and outlive it; with a person's account goes their name on them.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Without a constraint in the database: checking it would lock the person's row with every
+    # answer, and who erases an account would wait for whoever finishes one.
+    user = models.ForeignKey(
+        User,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="ledger",
+    )
+    plan = models.CharField(max_length=8, help_text="the person's, at that time")
+    purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.ANSWER)
+    source = models.UUIDField(help_text="the generation, or other work, that made the call")
+    number = models.PositiveSmallIntegerField(help_text="the call's place in that work, from 0")
+    model = models.CharField(max_length=64)
+    provider = models.CharField(max_length=32)
+    input_tokens = models.PositiveIntegerField()
+    cache_read_tokens = models.PositiveIntegerField()
+    cache_write_tokens = models.PositiveIntegerField()
+    output_tokens = models.PositiveIntegerField()
+    cost_micros = models.PositiveBigIntegerField(help_text="millionths of a dollar")
+    is_metered = models.BooleanField(help_text="the provider's own count, not our estimate")
+    ending = models.CharField(max_length=8, help_text="finished, stopped, failed or lost")
+    models_asked = models.PositiveSmallIntegerField(
+        default=0, help_text="how many different ones; 0 unless this is the work's last call"
+    )
+    first_token_ms = models.PositiveIntegerField(
+        null=True, help_text="from accepted to the first text; of an answer's last call"
+    )
+    month = models.DateField(help_text="the month whose budget paid, by its first day")
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "purpose", "number"], name="ledger_call_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(purpose__in=Purpose.values), name="ledger_purpose"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["user", "month"], name="ledger_of_month"),
+            models.Index(fields=["created"], name="ledger_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.source} #{self.number}"
+
+    @property
+    def tokens(self) -> int:
+        """What counts against the budget."""
+        read = self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+        return read + self.output_tokens

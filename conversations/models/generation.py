@@ -70,6 +70,10 @@ class Generation(models.Model):
     error_message = models.CharField(max_length=200, blank=True, help_text="safe to show")
     budget_month = models.DateField()
     reserved_tokens = models.PositiveIntegerField(default=0)
+    max_output = models.PositiveIntegerField(
+        null=True,
+        help_text="the longest answer there was budget for, in tokens; see reserve_tokens",
+    )
     created = models.DateTimeField(default=timezone.now, editable=False)
     finished = models.DateTimeField(null=True)
 

@@ -37,8 +37,9 @@ def put_generation(conversation: Conversation, answer: Message, **fields: object
         idempotency_key=str(answer.id),
         request_digest="",
         requested_model="auto",
-        budget_month=reserve_tokens(conversation.user, 1_000, now=timezone.now()),
+        budget_month=reserve_tokens(conversation.user, 1_000, now=timezone.now()).month,
         reserved_tokens=1_000,
+        max_output=600,
         **fields,
     )
 
