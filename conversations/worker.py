@@ -15,17 +15,13 @@ from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
 from conversations.admission import SlotAdmission, Work, take_work
-from conversations.attempts import read_text
 from conversations.claims import Claim, LeaseLost, hand_over, heartbeat_s
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
-from conversations.eventlog import EventLog, Fenced, LogAway, StreamKey
-from conversations.generations import fail_abandoned, list_abandoned
+from conversations.eventlog import EventLog, Fenced
 from conversations.leases import Leases
-from conversations.models import Generation
-from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard
+from conversations.reaper import reap
 from conversations.runner import GenerationRun
-from conversations.terminals import log_ended
 from conversations.workers import REPORT_S, WorkerLoad, remove_worker, report_worker
 from llm.admission.desk import Desk
 from llm.admission.gate import SlotGate
@@ -39,7 +35,6 @@ P = TypeVar("P")
 
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
-REAP_S = 30.0
 # How often a line is told of, at most; and which part of its time a worker spends on it.
 BOARD_S = 1.0
 BOARD_SHARE = 0.1
@@ -88,7 +83,7 @@ class GenerationWorker:
         # These wait for the log, which may be away: no claim waits for them, and no drain.
         lookers_on = [
             spawn(self._tell_line(), name="queue board"),
-            spawn(self._reap(), name="reaper"),
+            spawn(reap(self._log), name="reaper"),
         ]
         try:
             self._has_stopped_looking.clear()
@@ -281,29 +276,6 @@ class GenerationWorker:
             except Exception:
                 # Whatever it is, the next renewal may be spared it.
                 logger.exception("The slots of this worker were not renewed")
-
-    async def _reap(self) -> None:
-        """End what no worker can finish, and tell its readers."""
-        while True:
-            try:
-                for generation in await db_call(list_abandoned):
-                    await self._end_abandoned(generation)
-            except Exception:
-                logger.exception("What was abandoned is not ended yet; trying again")
-            await asyncio.sleep(REAP_S)
-
-    async def _end_abandoned(self, generation: Generation) -> None:
-        cipher = try_cipher(generation.conversation)
-        key = StreamKey(generation.conversation_id, generation.pk, cipher)
-        try:
-            text = await read_text(self._log, key)
-        except LogAway:
-            # Its lane of the log alone may be away.
-            logger.warning("%s waits for its log to be ended", generation.pk)
-            return
-        ended = await db_call(fail_abandoned, generation, text)
-        if ended is not None:
-            await log_ended(ended, self._log)
 
     async def _hear(self, bell: Bell) -> None:
         while True:

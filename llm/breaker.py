@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -183,6 +183,12 @@ class BreakerGate:
     async def aclose(self) -> None:
         if self._store is not None:
             await self._store.aclose()
+
+    async def find_open(self, models: Iterable[ModelSpec]) -> list[str]:
+        """Return the names of those that are not asked at present, or only to try."""
+        reports = {spec.name: Report() for spec in models}
+        await self._share(reports, self._note_own(reports))
+        return [name for name in reports if self._states.get(name)]
 
     def _is_stale(self, name: str) -> bool:
         if self._states.get(name):

@@ -14,6 +14,8 @@ Tier = Literal["fast", "smart"]
 Continuation = Literal["prefill", "user_turn", "restart"]
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 LimitsPer = Literal["endpoint", "model"]
+# What a model's calls share with each other, or an endpoint's do; see `llm.admission.lanes`.
+LANE_LIMITS = ("max_concurrency", "requests_per_minute", "tokens_per_minute")
 Thinking = Literal["disabled", "between_tools", "adaptive"]
 # The same as `chatbot.accounts.models.Plan`, which this package does not know.
 Plan = Literal["free", "pro"]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 
 from llm.catalog import (
     FREE,
+    LANE_LIMITS,
     LOCAL,
     PLANS,
     Catalog,
@@ -175,7 +176,7 @@ def _find_endpoint_problem(spec: EndpointSpec) -> str | None:
 
 
 def _find_limit_problem(spec: ModelSpec | EndpointSpec) -> str | None:
-    for field in ("max_concurrency", "requests_per_minute", "tokens_per_minute"):
+    for field in LANE_LIMITS:
         limit = getattr(spec, field)
         if limit is not None and not (type(limit) is int and limit > 0):
             return f"{field} must be whole and positive"

@@ -66,6 +66,13 @@ def get_registry() -> Registry:
     return registry
 
 
+async def find_failing_models() -> list[str]:
+    """Return the models that are not asked at present, as their breakers are open."""
+    registry = get_registry()
+    gate = registry.means.gate
+    return await gate.find_open(registry.models()) if isinstance(gate, BreakerGate) else []
+
+
 def preview_registry(*, everything: bool = False) -> Registry:
     """Return a registry to ask about models, not to ask them.
 
