@@ -10,7 +10,7 @@ from typing import Protocol
 from chatbot.core.tasks import spawn
 from llm.admission.lanes import lane_of
 from llm.admission.slots import Lane
-from llm.catalog import LOCAL, Catalog, ModelSpec
+from llm.catalog import LOCAL, Catalog, ModelSpec, Protocol as WireProtocol
 from llm.engine import Means
 from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
@@ -21,6 +21,7 @@ from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
 from llm.providers.local import LocalProvider
 from llm.providers.openai import OpenAiProvider
+from llm.providers.sdks import import_sdk
 from llm.routing import prefer
 
 AUTO = "auto"
@@ -174,7 +175,13 @@ class Registry:
                 await self._local.wait_ready(RESTART_PATIENCE_S)
             except ModelUnavailable as exc:
                 raise ProviderUnavailable from exc
+        await import_sdk(self._protocol(spec))
         return self.provider(spec)
+
+    async def import_sdks(self) -> None:
+        """Import what the first call to any model here would have to wait for."""
+        for protocol in {self._protocol(spec) for spec in self.models()}:
+            await import_sdk(protocol)
 
     def provider(self, spec: ModelSpec) -> Provider:
         """Return what `open_provider` returns, as things stand.
@@ -211,6 +218,10 @@ class Registry:
         if not has_price(spec):
             return False
         return self._local is not None if spec.is_local else spec.provider in self._hosted
+
+    def _protocol(self, spec: ModelSpec) -> WireProtocol:
+        server = self._catalog.find_endpoint(spec.provider)
+        return server.protocol if server is not None else "anthropic"
 
     def _endpoint(self, spec: ModelSpec) -> Endpoint:
         if spec.is_local and self._local is not None:
