@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 
 from chatbot.core.tasks import spawn
@@ -29,6 +30,7 @@ class _End(asyncio.Protocol):
         self.peer: _End | None = None
         self.transport: asyncio.Transport | None = None
         self._not_before = 0.0
+        self._waiting = 0
         self._has_ended = False
         self._is_told_the_end = False
 
@@ -60,12 +62,18 @@ class _End(asyncio.Protocol):
         """Act after the proxy's latency, and never before what came before."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if not self.proxy.latency_s and now >= self._not_before:
+        if not self.proxy.latency_s and not self._waiting:
             act(*arguments)
             return
         # Later each time: timers of the same moment fire in any order.
         self._not_before = max(self._not_before + 1e-6, now + self.proxy.latency_s)
-        loop.call_at(self._not_before, act, *arguments)
+        # Counted, as a loop handles bytes that have come before timers that are due by then.
+        self._waiting += 1
+        loop.call_at(self._not_before, self._act, act, *arguments)
+
+    def _act(self, act: Callable[..., None], *arguments: object) -> None:
+        self._waiting -= 1
+        act(*arguments)
 
     def pause_writing(self) -> None:
         if self.peer is not None:
@@ -91,7 +99,9 @@ class _End(asyncio.Protocol):
 
     def write_eof(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            self.transport.write_eof()
+            # Raises where a reset has come that the loop has not handled yet.
+            with suppress(OSError):
+                self.transport.write_eof()
             self._is_told_the_end = True
             self._close_if_over()
 
