@@ -157,6 +157,11 @@ class _Call:
         return bool(self.parts)
 
     @property
+    def was_heard(self) -> bool:
+        """Whether the provider said anything, if only again what was already there."""
+        return bool(self.parts or self._fed)
+
+    @property
     def kept(self) -> str:
         return self.question.seam.kept if self.question.seam else self.question.kept
 
@@ -193,7 +198,7 @@ class _Call:
         """Say how it ended, and bill it if it reached the provider."""
         if not self.has_begun:
             self._tell_quota()
-        self._means.gate.leave(self._spec, self.error, was_heard=self.has_begun)
+        self._means.gate.leave(self._spec, self.error, was_heard=self.was_heard)
         ending: CallEnding = "finished" if self.finished else "stopped"
         if self.error is not None:
             if self.error.retryable:
