@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from django.conf import settings
 from pytest_django import Settings
+from redis import Redis
 
 from chatbot.accounts.models import User
 from chatbot.core.stores import DATABASE, REDIS
@@ -59,10 +61,21 @@ def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
     return valkey_process
 
 
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[Redis | None]:
+    """This process's database of the Redis that the tests run on, if they do."""
+    client = Redis.from_url(settings.REDIS_URL) if settings.REDIS_URL else None
+    yield client
+    if client is not None:
+        client.close()
+
+
 @pytest.fixture(autouse=True)
-def new_slots() -> None:
-    """Let no test begin with what another one taught the limits of its providers."""
+def nothing_shared(shared_redis: Redis | None) -> None:
+    """Begin without what an earlier test taught of providers, their limits and their failures."""
     forget_slots()
+    if shared_redis is not None:
+        shared_redis.flushdb()
 
 
 @pytest.fixture

@@ -192,7 +192,10 @@ async def test_a_full_lane_holds_up_no_other(
     event_log: EventLog,
     provider: ScriptedProvider,
     other: ScriptedProvider,
+    settings: Settings,
 ) -> None:
+    # Before anything has ended, ten seconds are guessed for each.
+    settings.QUEUE_PATIENCE_S = 3600
     provider.script(text="held", hold_after=1)
     async with working(event_log, "only", concurrency=10):
         blocked = [await enqueue(api, "first") for _ in range(40)]
