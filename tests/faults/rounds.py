@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,10 @@ import aiohttp
 from tests.faults.checker import Violation, check_answer
 from tests.faults.cluster import Account, Cluster
 from tests.faults.doors import Client
+from tests.faults.excuses import may_fail
 from tests.faults.holdings import Holdings, Moment, find_excess, settle
 from tests.faults.people import Person, rival_tag
-from tests.faults.plan import Round
+from tests.faults.plan import Fault, Round
 from tests.faults.record import Answer, Stored, StoredGeneration
 from tests.faults.trouble import Trouble
 
@@ -22,12 +24,6 @@ from tests.faults.trouble import Trouble
 ROUND_SCHEDULES = 80
 # Whoever still waits by then waits forever.
 PATIENCE_S = 90.0
-
-
-# These may take every call of an answer with them, unseen by the provider.
-PROVIDER_AWAY = {"provider stall", "provider refuse"}
-# So often is a model asked, at the least, before an answer is given up.
-CALLS = 3
 
 
 @dataclass(slots=True)
@@ -115,8 +111,6 @@ class Arena:
     async def run(self, plan: Round, tally: Tally) -> list[Answer]:
         """Live through a round and judge it; the violations go to the tally."""
         people = await self.enter(len(plan.schedules), name=f"r{plan.seed}")
-        for person in people:
-            person.may_fail = any(fault.kind in PROVIDER_AWAY for fault in plan.faults)
         scripts = {
             f"{person.name}-{number}": answer.course()
             for person, schedule in zip(people, plan.schedules, strict=True)
@@ -133,13 +127,11 @@ class Arena:
                 group.create_task(_follow_patiently(person, schedule))
         tally.add_plan(plan)
         answers = [answer for person in people for answer in person.answers]
-        # A call that is on its way when the connections are cut never arrives.
-        unseen = sum(fault.kind == "provider cut" for fault in plan.faults)
-        tally.violations += await self.judge(people, answers, tally, unseen_calls=unseen)
+        tally.violations += await self.judge(people, answers, tally, plan.faults)
         return answers
 
     async def judge(
-        self, people: list[Person], answers: list[Answer], tally: Tally, *, unseen_calls: int = 0
+        self, people: list[Person], answers: list[Answer], tally: Tally, faults: Sequence[Fault]
     ) -> list[Violation]:
         inspector = self.cluster.inspector
         conversations = [person.conversation_id for person in people]
@@ -147,8 +139,8 @@ class Arena:
         violations = []
         calls = await asyncio.to_thread(self.cluster.provider.tags)
         for answer in answers:
-            asked = calls.get(answer.tag, 0) + unseen_calls
-            answer.may_fail = answer.may_fail or asked >= CALLS
+            asked, scripted = calls.get(answer.tag, 0), answer.scripted_faults
+            answer.may_fail = may_fail(faults, calls=asked, scripted=scripted)
             stored = _stored(rows, answer.tag)
             tally.add_answer(answer, stored)
             violations += check_answer(answer, stored)
