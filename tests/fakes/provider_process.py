@@ -95,6 +95,11 @@ class ScriptedProvider:
         tags: dict[str, int] = self._call("/tags")
         return tags
 
+    def struck(self) -> dict[str, int]:
+        """Return how often each fault of a script befell a request that got that far."""
+        struck: dict[str, int] = self._call("/struck")
+        return struck
+
     def totals(self) -> dict[str, int]:
         """Return the meter: requests, tokens billed, open streams, peak, closed early."""
         totals: dict[str, int] = self._call("/requests")["totals"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,9 @@ class Tally:
     retries: int = 0
     attempts: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    # Those that were scheduled, and those of them that met something; by kind.
     faults: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
     # The most that a process of each kind held after a round.
     descriptors: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
@@ -67,7 +69,11 @@ class Tally:
             for answer in schedule.answers:
                 for fault in answer.provider_faults:
                     kind = next(iter(fault))
-                    self.faults[f"provider {fault['status'] if kind == 'status' else kind}"] += 1
+                    self.faults[f"answer {fault['status'] if kind == 'status' else kind}"] += 1
+
+    def add_struck(self, faults: Mapping[str, int], answer_faults: Mapping[str, int]) -> None:
+        self.struck.update(faults)
+        self.struck.update({f"answer {kind}": count for kind, count in answer_faults.items()})
 
 
 @dataclass(slots=True)
@@ -126,6 +132,7 @@ class Arena:
             for person, schedule in zip(people, plan.schedules, strict=True):
                 group.create_task(_follow_patiently(person, schedule))
         tally.add_plan(plan)
+        tally.add_struck(trouble.struck, await asyncio.to_thread(provider.struck))
         answers = [answer for person in people for answer in person.answers]
         tally.violations += await self.judge(people, answers, tally, plan.faults)
         return answers
