@@ -142,12 +142,11 @@ if REDIS_URL:
     }
     # It is Redis underneath, which the check cannot see.
     SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
-    CHANNEL_LAYERS: dict[str, Any] = {
-        "default": {"BACKEND": "chatbot.core.channel_layer.PatientChannelLayer"},
-    }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+# Over Redis where there is one. The layer that Channels has for one process drops notices unsaid
+# where a reader is slow, and puts it out of its group for good.
+CHANNEL_LAYERS = {"default": {"BACKEND": "chatbot.core.channel_layer.PatientChannelLayer"}}
 
 # --- encryption -------------------------------------------------------------------------------
 

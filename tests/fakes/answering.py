@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,8 @@ class Stage:
     totals: Totals = field(default_factory=Totals)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    # How often each fault of a script befell a request that got that far.
+    struck: Counter[str] = field(default_factory=Counter)
 
 
 STAGE = web.AppKey("stage", Stage)
@@ -89,8 +91,10 @@ class Answer:
         script = self._script
         start = self._loop.time()
         if script.refuse:
+            self._stage.struck["refuse"] += 1
             raise Cut
         if script.status is not None:
+            self._stage.struck[str(script.status)] += 1
             return self._refusal(script.status)
         response = web.StreamResponse(
             headers={
@@ -136,6 +140,7 @@ class Answer:
         script = self._script
         if script.hold_after == sent:
             await self._stage.released.wait()
+        self._stage.struck.update(script.faults_at(sent))
         if script.cut_after == sent:
             raise Cut
         if script.stall_after == sent:

@@ -100,6 +100,11 @@ class ScriptedProvider:
         tags: dict[str, int] = self._call("/tags")
         return tags
 
+    def struck(self) -> dict[str, int]:
+        """Return how often each fault of a script befell a request that got that far."""
+        struck: dict[str, int] = self._call("/struck")
+        return struck
+
     def totals(self) -> dict[str, int]:
         """Return the meter: requests, tokens billed, open streams, peak, refusals."""
         totals: dict[str, int] = self._call("/totals")

@@ -12,6 +12,7 @@ It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messag
 - `GET /requests` tells what arrived and what became of it, with totals;
 - `GET /totals` tells the totals alone;
 - `GET /tags` tells how many requests there were with each tag;
+- `GET /struck` tells how often each fault of a script befell a request;
 - `GET /closed` answers once a client has closed a stream early;
 - `POST /reset` forgets everything and drops scripts.
 
@@ -155,6 +156,7 @@ async def post_reset(request: web.Request) -> web.Response:
     stage.choice = Choice()
     stage.capacity = None
     stage.records.clear()
+    stage.struck.clear()
     stage.totals = Totals()
     stage.released.clear()
     stage.closed.clear()
@@ -183,6 +185,10 @@ async def get_tags(request: web.Request) -> web.Response:
     return web.json_response(request.app[STAGE].choice.asked)
 
 
+async def get_struck(request: web.Request) -> web.Response:
+    return web.json_response(request.app[STAGE].struck)
+
+
 def build_app(default: Script) -> web.Application:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[STAGE] = Stage(Choice(default))
@@ -199,6 +205,7 @@ def build_app(default: Script) -> web.Application:
             web.get("/closed", get_closed),
             web.get("/tags", get_tags),
             web.get("/totals", get_totals),
+            web.get("/struck", get_struck),
         ]
     )
     return app

@@ -43,6 +43,7 @@ class _End(asyncio.Protocol):
         proxy, peer = self.proxy, self.peer
         if proxy.mode is Mode.SWALLOWING or peer is None:
             proxy.swallowed += len(data)
+            proxy.touched += 1
             return
         self._later(peer.write, data)
 
@@ -65,6 +66,7 @@ class _End(asyncio.Protocol):
         if not self.proxy.latency_s and not self._waiting:
             act(*arguments)
             return
+        self.proxy.touched += 1
         # Later each time: timers of the same moment fire in any order.
         self._not_before = max(self._not_before + 1e-6, now + self.proxy.latency_s)
         # Counted, as a loop handles bytes that have come before timers that are due by then.
@@ -118,6 +120,7 @@ class _End(asyncio.Protocol):
         """Close with a TCP reset, as a dropped network does once it answers again."""
         if self.transport is None:
             return
+        self.proxy.touched += not self.transport.is_closing()
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -151,6 +154,7 @@ class _Front(_End):
         self.peer, back.peer = back, self
         if self.proxy.mode is Mode.STALLED:
             back.hold()
+            self.proxy.touched += 1
         else:
             self.let_go()
 
@@ -165,6 +169,8 @@ class Proxy:
         self.latency_s = 0.0
         self.ends: set[_End] = set()
         self.swallowed = 0
+        # How many connections were cut, held or closed by half, and pieces swallowed or delayed.
+        self.touched = 0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -191,6 +197,7 @@ class Proxy:
     def stall(self) -> None:
         """Hold back all bytes, until `open`."""
         self.mode = Mode.STALLED
+        self.touched += len(self.ends)
         for end in self.ends:
             end.hold()
 
@@ -202,6 +209,7 @@ class Proxy:
         """Tell every client that the server has said all it had to say, and go on listening."""
         for end in self.ends:
             if isinstance(end, _Front):
+                self.touched += 1
                 end.write_eof()
 
     def open(self) -> None:
