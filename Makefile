@@ -38,7 +38,7 @@ run: .venv/runtime
 	@exec $(BIN)/python manage.py serve
 
 test: gates unit services
-	# A whole deployment, killed part by part: about two minutes of it. `make faults` runs longer.
+	# A whole deployment, killed part by part: two to three minutes of it. `make faults` runs longer.
 	$(BIN)/pytest -m faults tests/faults
 
 gates: .venv/dev
