@@ -17,7 +17,7 @@ COVERED := 'llm/*' conversations/turns.py conversations/claims.py conversations/
 
 .DEFAULT_GOAL := run
 .PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory \
-	bench-failover bench-costs browser \
+	bench-failover bench-queue bench-costs browser \
 	format
 
 .venv/bin/python:
@@ -38,7 +38,7 @@ run: .venv/runtime
 	@exec $(BIN)/python manage.py serve
 
 test: gates unit services
-	# A whole deployment, killed part by part: about two minutes of it. `make faults` runs longer.
+	# A whole deployment, killed part by part: two to three minutes of it. `make faults` runs longer.
 	$(BIN)/pytest -m faults tests/faults
 
 gates: .venv/dev
@@ -87,6 +87,9 @@ bench-memory: .venv/dev
 
 bench-failover: .venv/dev
 	$(BIN)/python manage.py bench_failover --check
+
+bench-queue: .venv/dev
+	$(BIN)/python manage.py bench_queue --check
 
 # Ten million answers in a PostgreSQL that is thrown away: some minutes, and 6 GB of disk.
 bench-costs: .venv/dev

@@ -13,7 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chatbot.core.db import db_call
 from chatbot.core.redis import RedisAway, open_redis
 from conversations.workers import has_workers
-from llm.conf import get_registry
+from llm.admission.gauges import read_gauges
+from llm.conf import find_failing_models, get_load, get_registry, get_slots
 
 # Probes commonly give up after a few seconds, and would not learn what is missing.
 PATIENCE_S = 2.0
@@ -45,7 +46,8 @@ async def readyz(request: HttpRequest) -> HttpResponse:
     """200 when everything an answer needs is there, else 503 with what is missing.
 
     Redis counts as something to do without: taking every web process out of service for it would
-    end the service that goes on without it.
+    end the service that goes on without it. `failing` names the models whose breakers are open:
+    others answer for them.
     """
     async with asyncio.TaskGroup() as group:
         stored = group.create_task(_ask_database())
@@ -57,8 +59,16 @@ async def readyz(request: HttpRequest) -> HttpResponse:
         if status == "ok" and not parts["redis"]:
             status = "degraded"
     code = 503 if status == "unready" else 200
-    return JsonResponse({"status": status, **parts}, status=code)
+    failing = await find_failing_models()
+    known = {"failing": failing} if failing else {}
+    return JsonResponse({"status": status, **parts, **known}, status=code)
 
 
 async def metrics(request: HttpRequest) -> HttpResponse:
+    """Return what this process counts, and the lanes and breakers that all share."""
+    registry = get_registry()
+    lanes = {lane.name: lane for lane in map(registry.lane, registry.models())}
+    await asyncio.to_thread(read_gauges, list(lanes.values()), get_slots(), get_load())
+    # The gauge of the breakers is set on the way.
+    await find_failing_models()
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

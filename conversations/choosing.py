@@ -8,6 +8,7 @@ from chatbot.accounts.budgets import monthly_limit
 from chatbot.core.crypto import DataCipher
 from conversations.branches import Draft, answer_seq
 from conversations.models import Conversation, Generation
+from conversations.places import Door
 from conversations.prompts import count_prompt, read_sizes, system_text
 from conversations.queries import Standing, find_message
 from conversations.sealing import open_message
@@ -62,7 +63,7 @@ def find_choice(requested: str, plan: str) -> ModelSpec | None:
 
 
 def choose(
-    standing: Standing, draft: Draft, *, chosen: ModelSpec | None, cipher: DataCipher
+    standing: Standing, draft: Draft, *, chosen: ModelSpec | None, door: Door, cipher: DataCipher
 ) -> Choice:
     """Decide who answers a draft, before it is written.
 
@@ -87,7 +88,9 @@ def choose(
         follows_smart=place <= conversation.smart_until,
         allowance=Allowance(limit, remaining=limit - standing.used),
     )
-    found = route(asked, models, chosen=chosen)
+    found = door.relieve(
+        route(asked, models, chosen=chosen), models, tokens=sum(sizes) + count_turn(system)
+    )
     smart_until = conversation.smart_until
     if found.is_earned:
         smart_until = place + FOLLOW_UPS * SEQS_PER_TURN

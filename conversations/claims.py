@@ -1,4 +1,4 @@
-"""Who may write a generation: claims, leases and the waiting line.
+"""Who may write a generation: claims and leases.
 
 Each transition is one conditional UPDATE; the row count decides. Leases are measured by the
 database's clock alone, so that no worker's clock matters.
@@ -6,12 +6,12 @@ database's clock alone, so that no worker's clock matters.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
@@ -20,17 +20,11 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from chatbot.core.prepared import PreparedSelect, PreparedUpdate
-from conversations.eventlog import StreamKey
 from conversations.models import Generation, State
-from conversations.queries import try_cipher
 
 # A generation that took this many workers with it is not given to another.
 MAX_CLAIMS = 8
 CLAIM_SPARE = 16
-WAITING_TOLD = 200
-DURATION_SAMPLE = 20
-# What an answer is guessed to take before there were any.
-FIRST_GUESS_MS = 10_000
 
 
 def lease() -> timedelta:
@@ -62,6 +56,57 @@ class Claim:
     claims: int
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A generation that could be claimed. `model` is the one that is asked first.
+
+    `tokens` is the most that the call may use. One that is `stopped` needs no call any more.
+    """
+
+    generation_id: UUID
+    conversation_id: UUID
+    attempt: int
+    claims: int
+    model: str
+    tokens: int
+    stopped: bool
+
+
+class Admission(Protocol):
+    """Decides which candidates may be claimed now, beyond what the database says."""
+
+    @property
+    def shut(self) -> tuple[str, ...]:
+        """Models whose generations need not be looked at, in a fixed order."""
+
+    def prepare(self, candidates: Sequence[Candidate], limit: int) -> None:
+        """Hear what could be claimed, in its order, and how many of it."""
+
+    def lets_in(self, candidate: Candidate) -> bool:
+        """Say whether this one may be claimed."""
+
+    def note(self, candidate: Candidate) -> None:
+        """Hear that it has been."""
+
+
+class Everybody:
+    """The admission that lets everybody in."""
+
+    shut: tuple[str, ...] = ()
+
+    def prepare(self, candidates: Sequence[Candidate], limit: int) -> None:
+        pass
+
+    def lets_in(self, candidate: Candidate) -> bool:
+        return True
+
+    def note(self, candidate: Candidate) -> None:
+        pass
+
+
+EVERYBODY = Everybody()
+
+
 def _held(claim: Claim) -> Q:
     return Q(
         pk=claim.generation_id,
@@ -79,17 +124,19 @@ def lapsed() -> Q:
     return Q(state=State.RUNNING, lease_until__lt=Now())
 
 
-def claim_waiting(owner: str, limit: int) -> list[Claim]:
+def claim_waiting(owner: str, limit: int, *, admission: Admission = EVERYBODY) -> list[Claim]:
     """Take up to `limit` of the generations in the queue, in the order in which they are due.
 
-    Fewer than `limit` means that there are no more. The attempt grows with each claim, which
-    fences every earlier holder.
+    The attempt grows with each claim, which fences every earlier holder.
     """
     claim = _claim_queued(settings.GENERATION_LEASE_S)
-    return _claim(_queued(limit + CLAIM_SPARE).tuples(), claim, owner, limit)
+    candidates = _read(_queued(_rows_for(limit), admission.shut))
+    return _claim(candidates, claim, owner, limit, admission)
 
 
-def claim_lapsed(owner: str, limit: int, *, but: Collection[UUID] = ()) -> list[Claim]:
+def claim_lapsed(
+    owner: str, limit: int, *, but: Collection[UUID] = (), admission: Admission = EVERYBODY
+) -> list[Claim]:
     """Take up to `limit` of the generations whose worker has fallen silent, `but` these.
 
     Raises OperationalError when the database stood still meanwhile: then they are as silent as
@@ -97,38 +144,67 @@ def claim_lapsed(owner: str, limit: int, *, but: Collection[UUID] = ()) -> list[
     """
     claim = _claim_silent(settings.GENERATION_LEASE_S)
     asked_at = monotonic()
-    candidates = _silent(limit + CLAIM_SPARE).tuples()
+    candidates = _read(_silent(_rows_for(limit), admission.shut))
     if monotonic() - asked_at > heartbeat_s() / 2:
         raise OperationalError("The database took too long to say whose lease has lapsed.")
-    return _claim([row for row in candidates if row[0] not in but], claim, owner, limit)
+    others = [one for one in candidates if one.generation_id not in but]
+    return _claim(others, claim, owner, limit, admission)
+
+
+def _rows_for(limit: int) -> int:
+    """Return how many rows to look at: other workers may be quicker with some.
+
+    Rounded up to a power of two, so that there are few statements to prepare.
+    """
+    return 1 << (limit + CLAIM_SPARE - 1).bit_length()
+
+
+def _read(rows: PreparedSelect[Any]) -> list[Candidate]:
+    return [Candidate(*row) for row in rows.tuples()]
 
 
 def _claim(
-    candidates: Iterable[tuple[Any, ...]], claim: PreparedUpdate, owner: str, limit: int
+    candidates: Sequence[Candidate],
+    claim: PreparedUpdate,
+    owner: str,
+    limit: int,
+    admission: Admission,
 ) -> list[Claim]:
+    if not candidates:
+        return []
+    admission.prepare(candidates, limit)
     claims: list[Claim] = []
-    # A few more than wanted: other workers may be quicker with some.
-    for identity, conversation_id, attempt, before in candidates:
+    for one in candidates:
         if len(claims) == limit:
             break
-        if claim(id=identity, attempt=attempt, next=attempt + 1, owner=owner):
-            claims.append(Claim(identity, conversation_id, attempt + 1, owner, before + 1))
+        if not admission.lets_in(one):
+            continue
+        attempt = one.attempt + 1
+        if claim(id=one.generation_id, attempt=one.attempt, next=attempt, owner=owner):
+            admission.note(one)
+            made = Claim(one.generation_id, one.conversation_id, attempt, owner, one.claims + 1)
+            claims.append(made)
     return claims
 
 
 @cache
-def _queued(limit: int) -> PreparedSelect[Any]:
-    return PreparedSelect(lambda _: _candidates(QUEUED, limit, "due", "id"))
+def _queued(limit: int, shut: tuple[str, ...]) -> PreparedSelect[Any]:
+    return PreparedSelect(lambda _: _candidates(QUEUED, shut, limit, "due", "id"))
 
 
 @cache
-def _silent(limit: int) -> PreparedSelect[Any]:
-    return PreparedSelect(lambda _: _candidates(lapsed(), limit, "lease_until"))
+def _silent(limit: int, shut: tuple[str, ...]) -> PreparedSelect[Any]:
+    return PreparedSelect(lambda _: _candidates(lapsed(), shut, limit, "lease_until"))
 
 
-def _candidates(free: Q, limit: int, *order: str) -> QuerySet[Generation, Any]:
+def _candidates(
+    free: Q, shut: tuple[str, ...], limit: int, *order: str
+) -> QuerySet[Generation, Any]:
     rows = Generation.objects.filter(free, claims__lt=MAX_CLAIMS).order_by(*order)
-    return rows.values_list("pk", "conversation_id", "attempt", "claims")[:limit]
+    if shut:
+        rows = rows.exclude(routed_model__in=shut, stop_requested=False)
+    names = ("pk", "conversation_id", "attempt", "claims")
+    return rows.values_list(*names, "routed_model", "reserved_tokens", "stop_requested")[:limit]
 
 
 @cache
@@ -181,28 +257,6 @@ def load_claimed(claims: list[Claim]) -> dict[UUID, Generation]:
     """Return the rows of claimed generations, with conversation and person."""
     rows = [row for claim in claims for row in _claimed.objects(id=claim.generation_id)]
     return {row.pk: row for row in rows}
-
-
-def list_waiting() -> list[StreamKey]:
-    """Return who waits in line, in its order, as far as places are told."""
-    waiting = Generation.objects.filter(QUEUED, attempt=0).order_by("due", "id")
-    return [
-        StreamKey(generation.conversation_id, generation.pk, try_cipher(generation.conversation))
-        for generation in waiting.select_related("conversation")[:WAITING_TOLD]
-    ]
-
-
-def typical_duration_ms() -> int:
-    """Return how long recent answers took, from accepted to ended, in milliseconds."""
-    recent = Generation.objects.filter(state=State.COMPLETED).order_by("-finished")
-    spans = [
-        finished - created
-        for created, finished in recent.values_list("created", "finished")[:DURATION_SAMPLE]
-        if finished is not None
-    ]
-    if not spans:
-        return FIRST_GUESS_MS
-    return sorted(spans)[len(spans) // 2] // timedelta(milliseconds=1)
 
 
 def renew_leases(owner: str, generation_ids: Collection[UUID]) -> dict[UUID, bool]:

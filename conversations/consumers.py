@@ -126,6 +126,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """Pass on what changed on another device (called by the channel layer)."""
         await self._send_frame(message["frame"])
 
+    async def notices_missed(self, message: dict[str, Any]) -> None:
+        """Say that notices were dropped, as too many waited (called by the channel layer)."""
+        await self._send_frame({"type": message["type"]})
+
     async def _answer_frames(self) -> None:
         """Take frames one after another, in their order, without holding up the connection."""
         doors: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {

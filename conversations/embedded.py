@@ -154,6 +154,8 @@ class EmbeddedServer:
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()
+        await get_registry().import_sdks()
+        if self._local is not None:
             # Pages are served meanwhile, and what is asked meanwhile waits in the queue.
             await self._wait_for_model(self._local)
         self._worker = GenerationWorker(

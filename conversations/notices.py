@@ -1,7 +1,7 @@
 """Notices to a person's other devices, over the channel layer.
 
-A doorbell: what changed is read from the API, and text comes from the event log only. A full
-or missing channel loses notices, never content.
+A doorbell: what changed is read from the API, and text comes from the event log only. A missing
+channel loses notices, never content; one that is full says so with `notices.missed`.
 """
 
 from __future__ import annotations

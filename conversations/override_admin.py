@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from chatbot.accounts.models import Plan
 from conversations.models import ModelOverride
+from llm.catalog import LANE_LIMITS
 from llm.conf import read_catalog
 from llm.overrides import Override
 
@@ -25,7 +26,7 @@ class ModelOverrideForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 
     class Meta:
         model = ModelOverride
-        fields = ("name", "is_off", "answer_tokens", "plans", "note")
+        fields = ("name", "is_off", "answer_tokens", "plans", *LANE_LIMITS, "note")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,8 +48,11 @@ class ModelOverrideForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
         spec = read_catalog().find(cleaned.get("name", ""))
         if spec is not None:
             plans = cleaned.get("plans")
+            limits: dict[str, Any] = {field: cleaned.get(field) for field in LANE_LIMITS}
             override = Override(
-                answer_tokens=cleaned.get("answer_tokens"), plans=tuple(plans) if plans else None
+                answer_tokens=cleaned.get("answer_tokens"),
+                plans=tuple(plans) if plans else None,
+                **limits,
             )
             for field, fault in override.find_faults(spec).items():
                 self.add_error(field, fault)
@@ -58,6 +62,6 @@ class ModelOverrideForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 @admin.register(ModelOverride)
 class ModelOverrideAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     form = ModelOverrideForm
-    list_display = ("name", "is_off", "answer_tokens", "plans", "note", "changed")
+    list_display = ("name", "is_off", "answer_tokens", "plans", *LANE_LIMITS, "note", "changed")
     list_filter = ("is_off",)
     readonly_fields = ("changed",)

@@ -9,6 +9,7 @@ from django.db.utils import Error
 
 from chatbot.core.db import db_call
 from conversations.models import ModelOverride
+from llm.catalog import LANE_LIMITS
 from llm.conf import read_catalog, set_overrides
 from llm.overrides import Override
 
@@ -25,6 +26,7 @@ def read_overrides() -> dict[str, Override]:
             is_off=row.is_off,
             answer_tokens=row.answer_tokens,
             plans=tuple(map(str, row.plans)) if isinstance(row.plans, list) else None,
+            **{field: getattr(row, field) for field in LANE_LIMITS},
         )
         for row in ModelOverride.objects.all()
     }

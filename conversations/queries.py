@@ -106,6 +106,24 @@ def find_standing(user_id: UUID, conversation_id: UUID, month: date) -> Standing
     return Standing(found[0], more["active"], more["used"])
 
 
+_active_of = PreparedSelect(
+    lambda at: (
+        Generation.objects.filter(user_id=at.user, state__in=ACTIVE_STATES)
+        .order_by()
+        .values("user_id")
+        .annotate(number=Count("pk"))
+        .values_list("number")
+    ),
+    user=UUID,
+)
+
+
+def count_active(user_id: UUID) -> int:
+    """Return how many answers a person waits for."""
+    found = _active_of.tuples(user=user_id)
+    return int(found[0][0]) if found else 0
+
+
 _written_for = PreparedSelect(
     lambda at: Generation.objects.select_related("conversation").filter(pk=at.id, user_id=at.user),
     id=UUID,

@@ -21,11 +21,14 @@ from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
 from conversations.generations import Outcome, finish_generation
 from conversations.models import Generation, Message, State
-from conversations.prompts import load_task
+from conversations.places import fit_to_load
+from conversations.prompts import Task, load_task
 from conversations.queries import try_cipher
+from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
+from llm.errors import ProviderBusy
 from llm.pricing import Call, bill_call
 from llm.routing import Reason
 from llm.tokens import count_turn, estimate_tokens
@@ -33,11 +36,15 @@ from llm.types import Finished, Prompt, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
 
+# An answer that nobody has taken for so long fails instead of going back to the queue.
+MAX_WAIT_S = 600.0
+
 
 class GenerationRun:
     """Writes one generation, from its claim to its terminal event."""
 
-    def __init__(self, claim: Claim, generation: Generation, log: EventLog) -> None:
+    def __init__(self, claim: Claim, generation: Generation, log: EventLog, gate: SlotGate) -> None:
+        self._gate = gate
         self._generation = generation
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
@@ -52,6 +59,16 @@ class GenerationRun:
         self._is_stopped = generation.stop_requested
         self._scope: asyncio.Timeout | None = None
         self.is_finishing = False
+
+    @property
+    def generation(self) -> Generation:
+        """The row as it was claimed."""
+        return self._generation
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether a provider said that it takes no more calls."""
+        return self._gate.was_refused
 
     @property
     def claim(self) -> Claim:
@@ -72,15 +89,22 @@ class GenerationRun:
         """Answer, store, and end the stream.
 
         Raises LeaseLost or Fenced when another worker has taken over; then nothing was stored.
-        Cancelling it leaves the generation unfinished, for the caller to hand over.
+        Raises ProviderBusy when nobody takes its call now, and cancelling it ends it too: both
+        leave the generation unfinished, for the caller to hand over.
         """
         try:
             outcome = await self._write()
         except (LeaseLost, Fenced):
             raise
+        except ProviderBusy:
+            # What was said stands in the log before somebody else goes on from there.
+            await self._log.settle()
+            raise
         except Exception:
             logger.exception("Generation %s failed unexpectedly", self.claim.generation_id)
             outcome = self._ended(State.FAILED, error=ChatError())
+        finally:
+            self._gate.close(used_tokens=self._used_tokens())
         await self._finish(outcome)
 
     async def _write(self) -> Outcome:
@@ -96,6 +120,8 @@ class GenerationRun:
             self._bill_lost()
             finished = await self._stream(generation)
         except ChatError as exc:
+            if self._gate.may_wait and self._waited_s() < MAX_WAIT_S:
+                raise ProviderBusy from exc
             # No traceback: a provider's own words are in it, and they may quote the prompt.
             cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
             logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
@@ -131,12 +157,12 @@ class GenerationRun:
             self._open,
             kept=self._log.text,
             calls=self._calls,
-            means=get_registry().means,
+            means=replace(get_registry().means, gate=self._gate, has_queue=True),
         )
         async with aclosing(completion) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
-                    await self._show(event.text, generation)
+                    await self._show(event.text)
                 elif isinstance(event, Chosen):
                     await self._take_up(event, generation)
                 else:
@@ -150,7 +176,7 @@ class GenerationRun:
     async def _load_prompt(self, spec: ModelSpec) -> Prompt:
         """Return the question as it fits into this model's window."""
         if spec.name not in self._prompts:
-            task = await patient_db_call(load_task, self._generation, spec)
+            task = await patient_db_call(_load_task, self._generation, spec)
             self._answer = task.answer
             self._prompts[spec.name] = task.prompt
         return self._prompts[spec.name]
@@ -163,13 +189,20 @@ class GenerationRun:
         self._log.put_text(chosen.kept)
         await self._log.reopen(generation, chosen.spec.name)
 
-    async def _show(self, text: str, generation: Generation) -> None:
+    async def _show(self, text: str) -> None:
         await self._log.add_text(text)
         if self._first_token_ms is None:
-            waited = timezone.now() - generation.created
-            self._first_token_ms = max(0, round(waited.total_seconds() * 1000))
+            waited_s = self._waited_s()
+            self._first_token_ms = max(0, round(waited_s * 1000))
             model = self._spec.name if self._spec else ""
-            FIRST_TOKEN.labels(model=model).observe(waited.total_seconds())
+            FIRST_TOKEN.labels(model=model).observe(waited_s)
+
+    def _waited_s(self) -> float:
+        return (timezone.now() - self._generation.created).total_seconds()
+
+    def _used_tokens(self) -> int | None:
+        """Return what all calls used, as far as it is known."""
+        return sum(call.usage.total_tokens for call in self._calls) or None
 
     def _ended(
         self,
@@ -228,6 +261,11 @@ class GenerationRun:
         return await patient_db_call(
             finish_generation, self.claim, outcome, self._generation, self._answer
         )
+
+
+def _load_task(generation: Generation, spec: ModelSpec) -> Task:
+    plan = generation.conversation.user.plan
+    return load_task(generation, fit_to_load(spec, requested=generation.requested_model, plan=plan))
 
 
 def _unstorable(outcome: Outcome) -> Outcome:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import orjson
@@ -20,7 +19,7 @@ from django.utils import timezone
 
 from chatbot.accounts.budgets import month_of, reserve_tokens
 from chatbot.accounts.limits import count_request, count_send, read_rate
-from chatbot.accounts.models import Plan, User
+from chatbot.accounts.models import User
 from chatbot.accounts.rates import RateStatus
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
@@ -42,8 +41,9 @@ from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.notices import notify_on_commit
+from conversations.places import Door, open_door
 from conversations.prompts import ContentUnavailable
-from conversations.queries import Standing, find_generation, find_standing
+from conversations.queries import Standing, count_active, find_generation, find_standing
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
@@ -53,11 +53,6 @@ from llm.tokens import count_turn
 TITLE_CHARS = 60
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
 MAX_TRIES = 5
-
-# Who waits is served in the order of `due_at`. It is fixed when a message is accepted, so nobody
-# waits for ever: only what comes within these bounds after a message can still go before it.
-BEHIND_OWN = timedelta(seconds=10)
-PRO_AHEAD = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +99,8 @@ async def start_turn(
     """Accept a message and queue its answer; a repeat under the same key returns the first.
 
     Raises ConversationNotFound, InvalidParent, UnknownModel, ModelNotInPlan, MessageTooLong,
-    GenerationActive, IdempotencyMismatch, RateLimited or BudgetExhausted; then nothing is kept.
+    GenerationActive, IdempotencyMismatch, Busy, RateLimited or BudgetExhausted; then nothing is
+    kept.
     """
     # A parent of null is the root of a new branch; one left out is the last message shown.
     parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
@@ -169,12 +165,13 @@ def _commit_once(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTu
 def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
     standing = _look_at(ask)
     chosen = find_choice(ask.model or standing.conversation.model, ask.user.plan)
+    door = open_door(chosen, ask.user, own_active=standing.active, now=timezone.now())
     counted = count_send(ask.user)
     try:
         for _ in range(MAX_TRIES):
             try:
                 with transaction.atomic():
-                    new = _commit(ask, standing, chosen, draft(standing.conversation))
+                    new = _commit(ask, standing, chosen, door, draft(standing.conversation))
                 return StartedTurn(*new, is_new=True, rate=counted.rate)
             except (PlaceTaken, IntegrityError):
                 # Two at once: a constraint let one through, and it is committed by now.
@@ -225,23 +222,13 @@ def _check_free(conversation: Conversation) -> None:
             raise GenerationActive(detail=dict(refer_to(identity, answer_id)))
 
 
-def due_at(user: User, *, own_active: int, now: datetime) -> datetime:
-    """Return a message's place in line, as a time.
-
-    Each answer that a person already waits for puts their next one further back, so that one
-    person's many messages do not hold up everybody; a plan that is paid for goes ahead.
-    """
-    ahead = PRO_AHEAD if user.plan == Plan.PRO else timedelta()
-    return now + own_active * BEHIND_OWN - ahead
-
-
 def _commit(
-    ask: _Ask, standing: Standing, chosen: ModelSpec | None, draft: Draft
+    ask: _Ask, standing: Standing, chosen: ModelSpec | None, door: Door, draft: Draft
 ) -> tuple[StreamKey, UUID]:
     now = timezone.now()
     conversation, question = standing.conversation, draft.question
     cipher = open_cipher(conversation)
-    choice = choose(standing, draft, chosen=chosen, cipher=cipher)
+    choice = choose(standing, draft, chosen=chosen, door=door, cipher=cipher)
     answer = Message(
         conversation=conversation,
         seq=take_places(conversation, draft, smart_until=choice.smart_until, now=now),
@@ -270,9 +257,11 @@ def _commit(
         budget_month=held.month,
         reserved_tokens=held.tokens,
         max_output=held.tokens - choice.prompt_tokens,
-        due=due_at(ask.user, own_active=standing.active, now=now),
+        # Counted only now: the budget's row lets one of a person's sends through at a time.
+        due=door.due(choice.route.primary, own_active=count_active(ask.user.pk), now=now),
     )
     insert(generation)
+    transaction.on_commit(lambda: door.note(choice.route.primary))
     announce_work()
     notify_on_commit(
         ask.loop,

@@ -6,32 +6,28 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TypeVar
 from uuid import UUID
+
+from django.conf import settings
 
 from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
-from conversations.attempts import read_text
-from conversations.claims import (
-    Claim,
-    LeaseLost,
-    claim_lapsed,
-    claim_waiting,
-    hand_over,
-    load_claimed,
-)
+from conversations.admission import SlotAdmission, Work, take_work
+from conversations.claims import Claim, LeaseLost, hand_over, heartbeat_s
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
-from conversations.eventlog import EventLog, Fenced, LogAway, StreamKey
-from conversations.generations import fail_abandoned, list_abandoned
+from conversations.eventlog import EventLog, Fenced
 from conversations.leases import Leases
-from conversations.models import Generation
-from conversations.queries import try_cipher
 from conversations.queueboard import QueueBoard
+from conversations.reaper import reap
 from conversations.runner import GenerationRun
-from conversations.terminals import log_ended
 from conversations.workers import REPORT_S, WorkerLoad, remove_worker, report_worker
+from llm.admission.desk import Desk
+from llm.admission.gate import SlotGate
+from llm.admission.slots import Lane
+from llm.conf import get_registry, get_slots
+from llm.errors import ProviderBusy
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +35,9 @@ P = TypeVar("P")
 
 # How soon a generation starts whose wake-up was lost, or whose worker has fallen silent.
 POLL_S = 1.0
-REAP_S = 30.0
-# How often those who wait are told where they stand.
+# How often a line is told of, at most; and which part of its time a worker spends on it.
 BOARD_S = 1.0
+BOARD_SHARE = 0.1
 # What an answer that is being stored may take on top of a drain's grace.
 STORE_S = 2.0
 # Stops heard of, for generations that are only just being claimed.
@@ -65,7 +61,10 @@ class GenerationWorker:
         self._is_drained = asyncio.Event()
         self._poll_at = 0.0
         self._leases = Leases(owner, self._runs)
-        self._board = QueueBoard(log)
+        self._desk = Desk(get_slots(), lease_s=settings.GENERATION_LEASE_S)
+        self._admission = SlotAdmission(self._desk, lambda model: get_registry().lanes(model))
+        self._board = QueueBoard(log, get_slots(), self._desk.name)
+        self._has_line = asyncio.Event()
 
     @property
     def running(self) -> int:
@@ -77,13 +76,14 @@ class GenerationWorker:
         hang_bell(bell)
         companions = [
             spawn(self._leases.keep(), name="lease heartbeat"),
+            spawn(self._keep_slots(), name="slot heartbeat"),
             spawn(self._report(), name="worker report"),
             spawn(self._hear(bell), name="doorbell"),
         ]
         # These wait for the log, which may be away: no claim waits for them, and no drain.
         lookers_on = [
             spawn(self._tell_line(), name="queue board"),
-            spawn(self._reap(), name="reaper"),
+            spawn(reap(self._log), name="reaper"),
         ]
         try:
             self._has_stopped_looking.clear()
@@ -125,6 +125,7 @@ class GenerationWorker:
                 # What is being stored is done in a moment, and has its end to tell.
                 await asyncio.wait(ending, timeout=STORE_S)
             await self._let_go(task for task in late if not task.done())
+        await asyncio.to_thread(self._desk.tell)
         otherwise = "It will be noticed that this worker is gone"
         await self._try(remove_worker, self._owner, otherwise=otherwise)
 
@@ -149,28 +150,36 @@ class GenerationWorker:
 
     async def _fill_slots(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now >= self._poll_at:
+        is_poll = now >= self._poll_at
+        if is_poll:
             self._poll_at = now + POLL_S
-            if await self._leases.may_take_over():
-                await self._take_over()
-        await self._claim(claim_waiting)
+        takes_over = is_poll and await self._leases.may_take_over()
+        await self._claim(takes_over=takes_over)
+        if is_poll:
+            # What nobody has asked to hear of meanwhile.
+            await asyncio.to_thread(self._desk.tell)
         self._note_room()
+        self._note_line()
 
-    async def _take_over(self) -> None:
-        # What this worker writes it does not take from itself.
-        for claim in await self._claim(partial(claim_lapsed, but=self._leases.held)):
-            logger.warning("Generation %s lost its worker; taken over", claim.generation_id)
-
-    async def _claim(self, claim: Callable[[str, int], list[Claim]]) -> list[Claim]:
+    async def _claim(self, *, takes_over: bool) -> None:
         free = self._concurrency - len(self._runs)
         if not free or self._is_draining:
-            return []
-        claims, rows = await db_call(_take, claim, self._owner, free)
-        for one in claims:
-            # One that was deleted meanwhile needs no answer.
-            if one.generation_id in rows:
-                self._run(one, rows[one.generation_id])
-        return claims
+            return
+        found = await db_call(
+            take_work,
+            self._admission,
+            self._owner,
+            free,
+            # What this worker writes it does not take from itself.
+            but=self._leases.held if takes_over else None,
+        )
+        for generation_id in found.taken_over:
+            logger.warning("Generation %s lost its worker; taken over", generation_id)
+        for work in found.work:
+            self._run(work)
+        if found.is_short:
+            # One lane is full by now; others may not be.
+            self._wake.set()
 
     def _note_room(self) -> None:
         if len(self._runs) < self._concurrency and not self._is_draining:
@@ -178,11 +187,25 @@ class GenerationWorker:
         else:
             self._has_room.clear()
 
-    def _run(self, claim: Claim, generation: Generation) -> None:
-        run = GenerationRun(claim, generation, self._log)
-        if claim.generation_id in self._stopped:
+    def _note_line(self) -> None:
+        if self._has_room.is_set() and not self._admission.shut:
+            self._has_line.clear()
+        else:
+            self._has_line.set()
+
+    def _run(self, work: Work) -> None:
+        gate = SlotGate(
+            self._desk,
+            work.slot,
+            lane_of=lambda spec: get_registry().lane(spec),
+            tokens=work.generation.reserved_tokens,
+            on_news=self._hear_of_lane,
+            inner=get_registry().means.gate,
+        )
+        run = GenerationRun(work.claim, work.generation, self._log, gate)
+        if work.claim.generation_id in self._stopped:
             run.stop()
-        task = spawn(self._guard(run), name=f"generation {claim.generation_id}")
+        task = spawn(self._guard(run), name=f"generation {work.claim.generation_id}")
         self._runs[task] = run
         RUNNING.inc()
         task.add_done_callback(self._forget)
@@ -192,6 +215,22 @@ class GenerationWorker:
             await run.run()
         except (LeaseLost, Fenced):
             logger.warning("Generation %s went to another worker", run.claim.generation_id)
+        except ProviderBusy:
+            await self._put_back(run)
+
+    async def _put_back(self, run: GenerationRun) -> None:
+        """Let a generation that nobody takes now wait again, in its old place."""
+        if not run.was_refused:
+            # No limit has learned of it.
+            self._admission.shun(run.generation.routed_model)
+        otherwise = f"{run.claim.generation_id} waits for its lease to lapse"
+        await self._try(hand_over, run.claim, otherwise=otherwise)
+        self._wake.set()
+
+    def _hear_of_lane(self, lane: Lane) -> None:
+        # Somebody may be waiting for a slot there; otherwise nobody is.
+        if self._has_line.is_set() and not self._desk.is_shut(lane):
+            self._wake.set()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._runs[task]
@@ -207,6 +246,9 @@ class GenerationWorker:
         for run in self._runs.values():
             if run.claim.generation_id == generation_id:
                 run.stop()
+                return
+        # One that waits needs no slot any more.
+        self._wake.set()
 
     async def _sleep_until_woken(self) -> None:
         try:
@@ -216,35 +258,24 @@ class GenerationWorker:
             return
 
     async def _tell_line(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(BOARD_S)
+            await self._has_line.wait()
+            began = clock()
             try:
-                await self._board.post(is_full=not self._has_room.is_set())
+                await self._board.post()
             except Exception:
                 logger.exception("The line was not told of; trying again")
+            await asyncio.sleep(max(BOARD_S, (clock() - began) / BOARD_SHARE))
 
-    async def _reap(self) -> None:
-        """End what no worker can finish, and tell its readers."""
+    async def _keep_slots(self) -> None:
         while True:
+            await asyncio.sleep(heartbeat_s())
             try:
-                for generation in await db_call(list_abandoned):
-                    await self._end_abandoned(generation)
+                await asyncio.to_thread(self._desk.renew)
             except Exception:
-                logger.exception("What was abandoned is not ended yet; trying again")
-            await asyncio.sleep(REAP_S)
-
-    async def _end_abandoned(self, generation: Generation) -> None:
-        cipher = try_cipher(generation.conversation)
-        key = StreamKey(generation.conversation_id, generation.pk, cipher)
-        try:
-            text = await read_text(self._log, key)
-        except LogAway:
-            # Its lane of the log alone may be away.
-            logger.warning("%s waits for its log to be ended", generation.pk)
-            return
-        ended = await db_call(fail_abandoned, generation, text)
-        if ended is not None:
-            await log_ended(ended, self._log)
+                # Whatever it is, the next renewal may be spared it.
+                logger.exception("The slots of this worker were not renewed")
 
     async def _hear(self, bell: Bell) -> None:
         while True:
@@ -272,13 +303,6 @@ class GenerationWorker:
             logger.warning("The database is away. %s", otherwise)
         except Exception:
             logger.exception("%s", otherwise)
-
-
-def _take(
-    claim: Callable[[str, int], list[Claim]], owner: str, limit: int
-) -> tuple[list[Claim], dict[UUID, Generation]]:
-    claims = claim(owner, limit)
-    return claims, load_claimed(claims) if claims else {}
 
 
 def _hand_over(claim: Claim) -> None:

@@ -12,13 +12,14 @@ import logging
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from chatbot.core.metrics import BREAKER
 from chatbot.core.tasks import spawn
+from llm.admission.slots import Quota
 from llm.catalog import ModelSpec
 from llm.errors import (
     AnswerDeclined,
@@ -168,6 +169,9 @@ class BreakerGate:
         # It may still break off: what counts is how it ends.
         return
 
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
+        return
+
     def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
         if error is not None and _counts(error):
             self._tell_soon(spec.name, Report(self._successes.pop(spec.name, 0), failures=1))
@@ -179,6 +183,12 @@ class BreakerGate:
     async def aclose(self) -> None:
         if self._store is not None:
             await self._store.aclose()
+
+    async def find_open(self, models: Iterable[ModelSpec]) -> list[str]:
+        """Return the names of those that are not asked at present, or only to try."""
+        reports = {spec.name: Report() for spec in models}
+        await self._share(reports, self._note_own(reports))
+        return [name for name in reports if self._states.get(name)]
 
     def _is_stale(self, name: str) -> bool:
         if self._states.get(name):

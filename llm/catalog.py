@@ -13,6 +13,9 @@ Protocol = Literal["anthropic", "openai"]
 Tier = Literal["fast", "smart"]
 Continuation = Literal["prefill", "user_turn", "restart"]
 LimitField = Literal["max_completion_tokens", "max_tokens"]
+LimitsPer = Literal["endpoint", "model"]
+# What a model's calls share with each other, or an endpoint's do; see `llm.admission.lanes`.
+LANE_LIMITS = ("max_concurrency", "requests_per_minute", "tokens_per_minute")
 Thinking = Literal["disabled", "between_tools", "adaptive"]
 # The same as `chatbot.accounts.models.Plan`, which this package does not know.
 Plan = Literal["free", "pro"]
@@ -47,6 +50,9 @@ class EndpointSpec:
     Without a `key_setting` it needs no key. `url_setting` names a setting that replaces `base_url`.
     `limit_field` is what it calls the longest answer: OpenAI's reasoning models refuse the older
     `max_tokens`, other servers may know nothing else.
+
+    `max_concurrency`, `requests_per_minute` and `tokens_per_minute` are its limits where they are
+    known; `limits_per` says whether all its models share them or each one has as much.
     """
 
     name: str
@@ -55,6 +61,10 @@ class EndpointSpec:
     key_setting: str = ""
     url_setting: str = ""
     limit_field: LimitField = "max_completion_tokens"
+    limits_per: LimitsPer = "endpoint"
+    max_concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,8 @@ class ModelSpec:
     `continuation` is how a started answer is taken up again: from a last turn of the model's own
     (`prefill`), at the wish of a user's turn (`user_turn`), or from the beginning (`restart`).
     `fallbacks` are the names of models to ask when this one fails, best first. `plans` are those
-    of the people who may use it.
+    of the people who may use it. A model with limits of its own (see `EndpointSpec`) shares none
+    with others.
     """
 
     name: str
@@ -90,6 +101,9 @@ class ModelSpec:
     plans: tuple[str, ...] = PLANS
     long_prompt_above: int | None = None
     long_price: Price | None = None
+    max_concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
     @property
     def is_local(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 
 from llm.catalog import (
     FREE,
+    LANE_LIMITS,
     LOCAL,
     PLANS,
     Catalog,
@@ -18,6 +19,7 @@ from llm.catalog import (
     Continuation,
     EndpointSpec,
     LimitField,
+    LimitsPer,
     ModelSpec,
     Price,
     Protocol,
@@ -169,7 +171,16 @@ def _find_endpoint_problem(spec: EndpointSpec) -> str | None:
         return "needs base_url or url_setting"
     if spec.base_url and not spec.base_url.startswith(("http://", "https://")):
         return "base_url must begin with http:// or https://"
-    return _find_choice_problem(spec, protocol=Protocol, limit_field=LimitField)
+    choices = {"protocol": Protocol, "limit_field": LimitField, "limits_per": LimitsPer}
+    return _find_choice_problem(spec, **choices) or _find_limit_problem(spec)
+
+
+def _find_limit_problem(spec: ModelSpec | EndpointSpec) -> str | None:
+    for field in LANE_LIMITS:
+        limit = getattr(spec, field)
+        if limit is not None and not (type(limit) is int and limit > 0):
+            return f"{field} must be whole and positive"
+    return None
 
 
 def _find_choice_problem(spec: ModelSpec | EndpointSpec, **choices: Any) -> str | None:
@@ -191,7 +202,8 @@ def _find_problem(spec: ModelSpec) -> str | None:
     problem = _find_choice_problem(spec, tier=Tier, continuation=Continuation)
     if problem is None and spec.thinking is not None:
         problem = _find_choice_problem(spec, thinking=Thinking)
-    return problem or _find_size_problem(spec) or _find_money_problem(spec)
+    problem = problem or _find_size_problem(spec) or _find_limit_problem(spec)
+    return problem or _find_money_problem(spec)
 
 
 def _find_size_problem(spec: ModelSpec) -> str | None:

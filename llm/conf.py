@@ -9,6 +9,12 @@ from pathlib import Path
 from django.conf import settings
 
 from chatbot import env
+from chatbot.core.redis import blocking_redis
+from chatbot.core.stores import REDIS
+from llm.admission.load import LoadReader
+from llm.admission.memory import MemorySlots
+from llm.admission.redis import RedisSlots
+from llm.admission.slots import Slots
 from llm.breaker import BreakerGate
 from llm.breaker_redis import RedisBreakers
 from llm.catalog import Catalog
@@ -19,6 +25,8 @@ from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
 
+# A worker that looks for work, or a person who sends, waits for it; then it is done without.
+SLOTS_PATIENCE_S = 0.5
 # The SDKs refuse an empty key; a server without keys takes any.
 NO_KEY = "none"
 
@@ -58,6 +66,13 @@ def get_registry() -> Registry:
     return registry
 
 
+async def find_failing_models() -> list[str]:
+    """Return the models that are not asked at present, as their breakers are open."""
+    registry = get_registry()
+    gate = registry.means.gate
+    return await gate.find_open(registry.models()) if isinstance(gate, BreakerGate) else []
+
+
 def preview_registry(*, everything: bool = False) -> Registry:
     """Return a registry to ask about models, not to ask them.
 
@@ -71,6 +86,26 @@ def preview_registry(*, everything: bool = False) -> Registry:
     registry = Registry(catalog, hosted=hosted, local=local)
     registry.override(_overrides)
     return registry
+
+
+@cache
+def get_slots() -> Slots:
+    """Return the keeper of all slots: Redis, or without it this process."""
+    if not settings.REDIS_URL:
+        return MemorySlots()
+    return RedisSlots(blocking_redis(patience_s=SLOTS_PATIENCE_S), REDIS)
+
+
+@cache
+def get_load() -> LoadReader:
+    """Return how busy the lanes are, as far as this process knows."""
+    return LoadReader(get_slots())
+
+
+def forget_slots() -> None:
+    """Begin anew, with the settings as they are by now."""
+    get_slots.cache_clear()
+    get_load.cache_clear()
 
 
 def read_catalog() -> Catalog:

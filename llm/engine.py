@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from llm.catalog import ModelSpec
 from llm.continuing import NEXT_WAY, Question, ask_on
 from llm.errors import (
+    REFUSALS,
     AnswerDeclined,
     ContextOverflow,
     EmptyAnswer,
@@ -71,12 +72,15 @@ EngineEvent = Chosen | StreamEvent
 class Means:
     """What answers of one process share, and what a test replaces.
 
-    `impatience_s` is how long a first text is waited for while another model could be asked.
+    `impatience_s` is how long a first text is waited for while another model could be asked. Where
+    `has_queue`, a call that was one too many for its provider is not made again here: its answer
+    waits in the caller's queue, if no other model takes it.
     """
 
     gate: Gate = field(default_factory=OpenGate)
     budget: RetryBudget = field(default_factory=RetryBudget)
     impatience_s: float | None = None
+    has_queue: bool = False
     sleep: Sleep = asyncio.sleep
 
 
@@ -153,6 +157,11 @@ class _Call:
         return bool(self.parts)
 
     @property
+    def was_heard(self) -> bool:
+        """Whether the provider said anything, if only again what was already there."""
+        return bool(self.parts or self._fed)
+
+    @property
     def kept(self) -> str:
         return self.question.seam.kept if self.question.seam else self.question.kept
 
@@ -178,6 +187,7 @@ class _Call:
         if not text:
             return
         if not self.parts:
+            self._tell_quota()
             self._means.gate.heard(self._spec)
             self._means.budget.note_success(self._spec.provider)
             yield Chosen(self._spec, self.kept)
@@ -186,7 +196,9 @@ class _Call:
 
     def end(self, calls: list[Call] | None) -> None:
         """Say how it ended, and bill it if it reached the provider."""
-        self._means.gate.leave(self._spec, self.error, was_heard=self.has_begun)
+        if not self.has_begun:
+            self._tell_quota()
+        self._means.gate.leave(self._spec, self.error, was_heard=self.was_heard)
         ending: CallEnding = "finished" if self.finished else "stopped"
         if self.error is not None:
             if self.error.retryable:
@@ -199,6 +211,10 @@ class _Call:
         if calls is not None and (told or usage.total_tokens):
             is_metered = told is not None
             calls.append(bill_call(self._spec, usage, is_metered=is_metered, ending=ending))
+
+    def _tell_quota(self) -> None:
+        if self.sheet.quota is not None:
+            self._means.gate.told(self._spec, self.sheet.quota)
 
     def _estimate(self) -> Usage:
         """Return what a call used of which its provider did not tell the whole."""
@@ -257,7 +273,11 @@ class _Trail:
         if call is not None or self._telling is None:
             self._telling = error
         log.warning("%s failed: %s", spec.name, error.code)
-        delay_s = self._delay_s(error)
+        waits_elsewhere = self._means.has_queue and isinstance(error, REFUSALS)
+        if waits_elsewhere and not (call is not None and call.parts):
+            delay_s = None
+        else:
+            delay_s = self._delay_s(error)
         if delay_s is not None:
             self._failed_calls += 1
             await self._means.sleep(delay_s)

@@ -11,6 +11,7 @@ ChatError
 └── ProviderError                   503
     ├── ProviderRateLimited         retryable; 429, carries retry_after_s
     ├── ProviderOverloaded          retryable; 529, or announced inside the stream
+    ├── ProviderBusy                final here; no slot at any provider now, nothing was asked
     ├── ProviderUnavailable         retryable; refused connection, 5xx
     ├── ProviderTimeout             retryable; no first token in time, or stalled after it
     ├── StreamCut                   retryable; ended before its stop reason
@@ -51,6 +52,17 @@ class ProviderOverloaded(ProviderError):
     code = "provider_overloaded"
     sentence = "The model is overloaded at the moment. Please try again shortly."
     retryable = True
+
+
+# Who says so takes too many calls already; others may be taken.
+REFUSALS = (ProviderRateLimited, ProviderOverloaded)
+
+
+class ProviderBusy(ProviderError):
+    """Nobody would take the call now; who can wait does, in the queue."""
+
+    code = "provider_busy"
+    sentence = "The model is busy at the moment. Please try again shortly."
 
 
 class ProviderUnavailable(ProviderError):

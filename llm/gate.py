@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from llm.admission.slots import Quota
 from llm.catalog import ModelSpec
 from llm.errors import ProviderError
 
@@ -27,6 +28,10 @@ class Gate(Protocol):
         """Note that the call has brought its first text."""
         ...
 
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
+        """Note what the provider said of its limits."""
+        ...
+
     def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:
         """Note that the call has ended, in which failure if it failed, and whether it had text."""
         ...
@@ -46,6 +51,9 @@ class OpenGate:
         return
 
     def heard(self, spec: ModelSpec) -> None:
+        return
+
+    def told(self, spec: ModelSpec, quota: Quota) -> None:
         return
 
     def leave(self, spec: ModelSpec, error: ProviderError | None, *, was_heard: bool) -> None:

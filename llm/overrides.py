@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from llm.catalog import PLANS, Catalog, ModelSpec
+from llm.catalog import LANE_LIMITS, PLANS, Catalog, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
     """A model's switch, and the limits that replace those of the catalogue; None leaves one.
+
+    One with a limit for its lane shares no lane with others.
 
     Prices cannot be changed: what the ledger holds must follow from a catalogue that is kept.
     """
@@ -18,6 +20,9 @@ class Override:
     is_off: bool = False
     answer_tokens: int | None = None
     plans: tuple[str, ...] | None = None
+    max_concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
     def find_faults(self, spec: ModelSpec) -> dict[str, str]:
         """Return what is wrong with it for this model, by field."""
@@ -29,16 +34,21 @@ class Override:
             faults["plans"] = f"There is no plan {', '.join(unknown)}: {', '.join(PLANS)}."
         elif self.plans == ():
             faults["plans"] = "At least one plan has it; otherwise switch it off."
+        for field in LANE_LIMITS:
+            if getattr(self, field) == 0:
+                faults[field] = "At least one; to ask it for nothing, switch it off."
         return faults
 
     def apply(self, spec: ModelSpec) -> ModelSpec:
         """Return the model with this change; one that does not fit it changes nothing."""
         if self.find_faults(spec):
             return spec
+        lane_limits = {field: getattr(self, field) or getattr(spec, field) for field in LANE_LIMITS}
         return replace(
             spec,
             answer_tokens=self.answer_tokens or spec.answer_tokens,
             plans=spec.plans if self.plans is None else self.plans,
+            **lane_limits,
         )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatbot.core.tasks import spawn
-from llm.catalog import LOCAL, Catalog, ModelSpec
+from llm.admission.lanes import lane_of
+from llm.admission.slots import Lane
+from llm.catalog import LOCAL, Catalog, ModelSpec, Protocol as WireProtocol
 from llm.engine import Means
 from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
@@ -19,6 +21,7 @@ from llm.providers.base import Provider, Timeouts
 from llm.providers.connections import Endpoint
 from llm.providers.local import LocalProvider
 from llm.providers.openai import OpenAiProvider
+from llm.providers.sdks import import_sdk
 from llm.routing import prefer
 
 AUTO = "auto"
@@ -139,6 +142,28 @@ class Registry:
         """Return the model of that name, whether it is available or not."""
         return self._catalog.find(name)
 
+    def lanes(self, name: str) -> tuple[Lane, ...]:
+        """Return a model's lane, then those of the models that may stand in for it here.
+
+        None for a model that is not available.
+        """
+        spec = self._catalog.find(name)
+        if spec is None or not self._is_available(spec):
+            return ()
+        others = (self._catalog.find(other) for other in spec.fallbacks)
+        able = [
+            other
+            for other in others
+            if other is not None
+            and self._is_available(other)
+            and set(spec.plans) <= set(other.plans)
+        ]
+        return tuple({lane.name: lane for lane in map(self.lane, [spec, *able])}.values())
+
+    def lane(self, spec: ModelSpec) -> Lane:
+        """Return the lane of calls to this model."""
+        return lane_of(spec, self._catalog.find_endpoint(spec.provider))
+
     async def open_provider(self, spec: ModelSpec) -> Provider:
         """Return the running loop's client for this model; do not keep it between answers.
 
@@ -150,7 +175,13 @@ class Registry:
                 await self._local.wait_ready(RESTART_PATIENCE_S)
             except ModelUnavailable as exc:
                 raise ProviderUnavailable from exc
+        await import_sdk(self._protocol(spec))
         return self.provider(spec)
+
+    async def import_sdks(self) -> None:
+        """Import what the first call to any model here would have to wait for."""
+        for protocol in {self._protocol(spec) for spec in self.models()}:
+            await import_sdk(protocol)
 
     def provider(self, spec: ModelSpec) -> Provider:
         """Return what `open_provider` returns, as things stand.
@@ -187,6 +218,10 @@ class Registry:
         if not has_price(spec):
             return False
         return self._local is not None if spec.is_local else spec.provider in self._hosted
+
+    def _protocol(self, spec: ModelSpec) -> WireProtocol:
+        server = self._catalog.find_endpoint(spec.provider)
+        return server.protocol if server is not None else "anthropic"
 
     def _endpoint(self, spec: ModelSpec) -> Endpoint:
         if spec.is_local and self._local is not None:

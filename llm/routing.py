@@ -31,6 +31,7 @@ class Reason(StrEnum):
     FOLLOW_UP = "follow-up"
     ROOM = "room for all of it"
     BUDGET = "budget nearly used"
+    BUSY = "others are busy"
     STAND_IN = "stand-in"
 
     @property
@@ -52,6 +53,7 @@ _SENTENCES = {
     Reason.FOLLOW_UP: "The model that answered before goes on.",
     Reason.ROOM: "Other models have no room for the whole conversation.",
     Reason.BUDGET: "This month's budget is nearly used: a fast model makes it last.",
+    Reason.BUSY: "The model for this question has a long line: this one answers sooner.",
     Reason.STAND_IN: "The model that was to answer was not available: another one did.",
 }
 _REASONS = {

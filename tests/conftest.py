@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from django.conf import settings
 from pytest_django import Settings
+from redis import Redis
 
 from chatbot.accounts.models import User
 from chatbot.core.stores import DATABASE, REDIS
 from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
-from llm.conf import get_registry, set_local_endpoint
+from llm.conf import forget_slots, get_registry, set_local_endpoint
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
@@ -57,6 +59,23 @@ def valkey(valkey_process: Valkey, settings: Settings) -> Valkey:
     valkey_process.flush()
     settings.REDIS_URL = valkey_process.url
     return valkey_process
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[Redis | None]:
+    """This process's database of the Redis that the tests run on, if they do."""
+    client = Redis.from_url(settings.REDIS_URL) if settings.REDIS_URL else None
+    yield client
+    if client is not None:
+        client.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_shared(shared_redis: Redis | None) -> None:
+    """Begin without what an earlier test taught of providers, their limits and their failures."""
+    forget_slots()
+    if shared_redis is not None:
+        shared_redis.flushdb()
 
 
 @pytest.fixture

@@ -158,6 +158,10 @@ class Valkey(Process):
         with self.client() as client:
             client.flushall()
 
+    def count_keys(self) -> int:
+        with self.client() as client:
+            return int(client.dbsize())
+
     def save(self) -> None:
         """Write everything to disk, as it is now."""
         with self.client() as client:

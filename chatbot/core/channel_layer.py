@@ -4,7 +4,8 @@ channels_redis subscribes while a socket opens and waits for Redis inside one lo
 away no socket would open, and with a silent one each would wait behind the last. Here what a
 process wants to hear is a set; one task makes Redis agree with it, on a new connection where the
 old one broke, and a socket waits for that a moment at most. What Redis does not take is heard in
-this process alone.
+this process alone, as is everything where there is no Redis. What waits for one socket is bounded: whoever falls behind is told that something
+was missed, in place of what it was.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close
+from django.conf import settings
 from redis.asyncio.client import PubSub
 
 from chatbot.core.redis import RedisAway, RedisPipeline, open_redis
@@ -29,13 +31,60 @@ BEAT_S = 3.0
 # Two beats without an answer, and something between: the connection leads nowhere.
 SILENCE_S = 8.0
 RECONNECT_S = 1.0
+# A page takes a notice in a moment. One that this many wait for is better off reading anew, and a
+# notice is a few hundred bytes, so that a socket nobody reads from costs some kilobytes.
+MOST_WAITING = 64
+# The type of the message in place of those that a channel had no room for.
+MISSED = "notices.missed"
 
 
-class Subscriptions:
-    """What one event loop wants to hear from Redis, and its way to be heard (a "shard")."""
+class Notices(asyncio.Queue[bytes]):
+    """What waits for one socket; `missed` takes the place of everything once it is too much."""
+
+    def __init__(self, missed: bytes) -> None:
+        super().__init__()
+        self._missed = missed
+
+    def put_nowait(self, message: bytes) -> None:
+        if self.qsize() < MOST_WAITING:
+            super().put_nowait(message)
+            return
+        # Whoever reads anew after this learns of all that was, the newest included.
+        while not self.empty():
+            self.get_nowait()
+        super().put_nowait(self._missed)
+
+
+class Within:
+    """Tells what is told in this process to this process, and to no other (a "shard")."""
 
     def __init__(self, layer: RedisPubSubLoopLayer) -> None:
         self._layer = layer
+
+    async def subscribe(self, channel: str) -> None:
+        """Nothing to do: the layer keeps who is in a group."""
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Nothing to do, as for `subscribe`."""
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        self._deliver(channel, message)
+
+    async def flush(self) -> None:
+        """Nothing to do: the layer forgets its groups itself."""
+
+    def _deliver(self, channel: str, message: bytes) -> None:
+        queues = self._layer.channels
+        for name in self._layer.groups.get(channel, ()):
+            if name in queues:
+                queues[name].put_nowait(message)
+
+
+class Subscriptions(Within):
+    """What one event loop wants to hear from Redis, and its way to be heard (a "shard")."""
+
+    def __init__(self, layer: RedisPubSubLoopLayer) -> None:
+        super().__init__(layer)
         self._pipeline = RedisPipeline()
         self._wanted: dict[str, asyncio.Event] = {}
         self._changed = asyncio.Event()
@@ -129,23 +178,17 @@ class Subscriptions:
             except TimeoutError:
                 await pubsub.ping()
 
-    def _deliver(self, channel: str, message: bytes) -> None:
-        queues = self._layer.channels
-        for name in self._layer.groups.get(channel, ()):
-            if name in queues:
-                queues[name].put_nowait(message)
-
 
 class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     """The groups and queues of one event loop."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._shards = [Subscriptions(self)]
+        self._shards = [Subscriptions(self) if settings.REDIS_URL else Within(self)]
 
     async def _subscribe_to_channel(self, channel: str) -> None:
         # Only groups are rung; one socket's own channel is nobody else's business.
-        self.channels[channel] = asyncio.Queue()
+        self.channels[channel] = Notices(self.channel_layer.serialize({"type": MISSED}))
 
 
 class PatientChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]

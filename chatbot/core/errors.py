@@ -9,7 +9,7 @@ ChatError
 ├── Conflict             409   GenerationActive, IdempotencyMismatch
 ├── TooLarge             413   MessageTooLong
 ├── RateLimited          429
-└── Unavailable          503   WorkerLost
+└── Unavailable          503   Busy, WorkerLost
 
 Provider failures are the branch `llm.errors.ProviderError`.
 """
@@ -148,6 +148,11 @@ class Unavailable(ChatError):
     code = "unavailable"
     status = 503
     sentence = "The service is not available right now. Please try again shortly."
+
+
+class Busy(Unavailable):
+    code = "busy"
+    sentence = "Very many people are asking just now. Please try again in a moment."
 
 
 class WorkerLost(Unavailable):

@@ -18,6 +18,20 @@ FIRST_TOKEN = Histogram(
 )
 RUNNING = Gauge("parley_generations_running", "Generations this process is writing now.")
 READERS = Gauge("parley_stream_readers", "Readers this process is serving now.")
+REFUSED = Counter(
+    "parley_sends_refused_total", "Messages refused for the length of a line.", ["lane", "plan"]
+)
+LANE_LIMIT = Gauge(
+    "parley_lane_limit", "Calls that a provider's lane has at once, at most.", ["lane"]
+)
+LANE_IN_FLIGHT = Gauge("parley_lane_in_flight", "Slots that are held in a lane now.", ["lane"])
+LANE_WAITING = Gauge("parley_lane_waiting", "Messages that wait for a lane.", ["lane", "plan"])
+LANE_SERVED = Gauge(
+    "parley_lane_calls_accepted", "Calls that a lane's provider took, since it began.", ["lane"]
+)
+LANE_REFUSED = Gauge(
+    "parley_lane_calls_refused", "Calls that it would not take (429, 529), likewise.", ["lane"]
+)
 BREAKER = Gauge(
     "parley_breaker_state",
     "A model's circuit breaker, as this process knows it: 0 closed, 1 open, 2 being tried.",

@@ -67,17 +67,17 @@ def open_redis(*, reply_timeout_s: float = REPLY_TIMEOUT_S) -> AsyncRedis:
     return client
 
 
-def blocking_redis() -> redis.Redis:
+def blocking_redis(*, patience_s: float = REPLY_TIMEOUT_S) -> redis.Redis:
     """Return the process's client for sync code; it may be used from any thread."""
-    return _blocking_client(settings.REDIS_URL)
+    return _blocking_client(settings.REDIS_URL, patience_s)
 
 
 @cache
-def _blocking_client(url: str) -> redis.Redis:
+def _blocking_client(url: str, patience_s: float) -> redis.Redis:
     client: redis.Redis = redis.Redis.from_url(
         url,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=REPLY_TIMEOUT_S,
+        socket_connect_timeout=min(CONNECT_TIMEOUT_S, patience_s),
+        socket_timeout=patience_s,
         retry=Retry(NoBackoff(), 0),
     )
     return client

@@ -142,12 +142,11 @@ if REDIS_URL:
     }
     # It is Redis underneath, which the check cannot see.
     SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
-    CHANNEL_LAYERS: dict[str, Any] = {
-        "default": {"BACKEND": "chatbot.core.channel_layer.PatientChannelLayer"},
-    }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+# Over Redis where there is one. The layer that Channels has for one process drops notices unsaid
+# where a reader is slow, and puts it out of its group for good.
+CHANNEL_LAYERS = {"default": {"BACKEND": "chatbot.core.channel_layer.PatientChannelLayer"}}
 
 # --- encryption -------------------------------------------------------------------------------
 
@@ -205,6 +204,9 @@ TOKEN_TIMEOUT_S = env.seconds("TOKEN_TIMEOUT_S", 20)
 GENERATION_CONCURRENCY = env.number("GENERATION_CONCURRENCY", 4, least=1)
 # Long enough to outlive a pause of the worker, short enough to wait for another to take over.
 GENERATION_LEASE_S = env.seconds("GENERATION_LEASE_S", 15)
+# Beyond either, a message is refused before anything is written: nobody would wait so long.
+QUEUE_LIMIT = env.number("QUEUE_LIMIT", 1_000, least=1)
+QUEUE_PATIENCE_S = env.seconds("QUEUE_PATIENCE_S", 120)
 DRAIN_GRACE_S = env.seconds("DRAIN_GRACE_S", 20)
 # After its terminal event a log is kept this long for readers that come back to it.
 EVENT_LOG_RETENTION_S = env.seconds("EVENT_LOG_RETENTION_S", 15 * 60)

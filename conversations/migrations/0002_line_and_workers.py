@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='generation',
             name='due',
-            field=models.DateTimeField(default=django.utils.timezone.now, editable=False, help_text='the place in line: see turns.due_at'),
+            field=models.DateTimeField(default=django.utils.timezone.now, editable=False, help_text='the place in line: see places.due_at'),
         ),
         migrations.AddIndex(
             model_name='generation',

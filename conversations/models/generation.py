@@ -42,7 +42,7 @@ class Generation(models.Model):
         default=0, help_text="workers that took it and did not hand it back"
     )
     due = models.DateTimeField(
-        default=timezone.now, editable=False, help_text="the place in line: see turns.due_at"
+        default=timezone.now, editable=False, help_text="the place in line: see places.due_at"
     )
     last_seq = models.PositiveIntegerField(
         default=0, help_text="seq of the terminal event within the last attempt"

@@ -14,6 +14,11 @@ class ModelOverride(models.Model):
     plans = models.JSONField(
         null=True, blank=True, help_text="who may use it; none means what the catalogue says"
     )
+    max_concurrency = models.PositiveIntegerField(
+        "calls at once", null=True, blank=True, help_text="at most; empty: what the provider takes"
+    )
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
     note = models.CharField(max_length=200, blank=True, help_text="why, for other operators")
     changed = models.DateTimeField(auto_now=True)
 

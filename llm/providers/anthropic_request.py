@@ -7,18 +7,19 @@ Its own way to send one costs 0.5 ms of CPU or more, several times what the requ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import anthropic
 import httpx2
 import orjson
-from anthropic.types import MessageParam, TextBlockParam, ThinkingConfigParam
-from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
 from llm.providers.breakpoints import Breakpoints, find_breakpoints
 from llm.providers.connections import Endpoint
 from llm.providers.http import Address
 from llm.types import Prompt
+
+if TYPE_CHECKING:
+    from anthropic.types import MessageParam, TextBlockParam, ThinkingConfigParam
+    from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
 THINKING: Mapping[str, ThinkingConfigParam] = {
     "disabled": {"type": "disabled"},
@@ -29,6 +30,8 @@ THINKING: Mapping[str, ThinkingConfigParam] = {
 
 def find_address(endpoint: Endpoint) -> Address:
     """Return what the SDK would send to, and with which headers."""
+    import anthropic  # See `llm.providers.sdks`.
+
     sdk = anthropic.AsyncAnthropic(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key,

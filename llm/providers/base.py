@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from llm.admission.slots import Quota
 from llm.types import Prompt, StreamEvent, Usage
 
 # Long prompts on a laptop's CPU take tens of seconds to read before the first token.
@@ -27,13 +28,15 @@ class CallSheet:
 
     `first_token_s` bounds the wait for the first text further. `has_opened` says that the provider
     began to answer: it has read the prompt, if no text came. `announced` is the usage that it told:
-    at the beginning the size of the prompt, and all of it if `is_whole`.
+    at the beginning the size of the prompt, and all of it if `is_whole`. `quota` is what it told of
+    its limits.
     """
 
     first_token_s: float | None = None
     has_opened: bool = False
     announced: Usage | None = None
     is_whole: bool = False
+    quota: Quota | None = None
 
 
 class Provider(Protocol):

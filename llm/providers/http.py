@@ -26,6 +26,7 @@ from llm.providers.connections import Endpoint, open_session
 from llm.providers.decoding import AnswerStream
 from llm.providers.failures import describe, error_from_status
 from llm.providers.pacing import Pacer
+from llm.providers.quotas import read_quota
 from llm.providers.rate_headers import seconds_until_reset
 from llm.types import Prompt, StreamEvent, TextDelta
 
@@ -81,7 +82,7 @@ class HttpProvider:
         sheet = sheet or CallSheet()
         patience_s = min(self._timeouts.first_token_s, sheet.first_token_s or math.inf)
         deadline = asyncio.get_running_loop().time() + patience_s
-        response = await self._open(prompt, model_id=model_id, deadline=deadline)
+        response = await self._open(prompt, sheet, model_id=model_id, deadline=deadline)
         self._responses.add(response)
         body = AnswerBody(response, deadline=deadline, timeouts=self._timeouts, pacer=self._pacer)
         answer = self._open_stream()
@@ -101,7 +102,7 @@ class HttpProvider:
             body.close(is_finished=answer.is_done)
 
     async def _open(
-        self, prompt: Prompt, *, model_id: str, deadline: float
+        self, prompt: Prompt, sheet: CallSheet, *, model_id: str, deadline: float
     ) -> aiohttp.ClientResponse:
         if self._session.closed:
             raise ProviderUnavailable
@@ -115,6 +116,7 @@ class HttpProvider:
                     # A prompt and its key go where they were meant to, and nowhere else.
                     allow_redirects=False,
                 )
+                sheet.quota = read_quota(response.headers)
                 if not 200 <= response.status < 300:
                     raise await _refusal(response)
         except aiohttp.ClientError as exc:

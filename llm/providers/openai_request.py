@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httpx2
-import openai
 import orjson
-from openai.types.chat import ChatCompletionMessageParam
-from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
 from llm.catalog import LimitField
 from llm.providers.connections import Endpoint
 from llm.providers.http import Address
 from llm.types import Prompt
 
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+
 
 def find_address(endpoint: Endpoint) -> Address:
     """Return what the SDK would send to, and with which headers."""
+    import openai  # See `llm.providers.sdks`.
+
     sdk = openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key,

@@ -13,7 +13,8 @@ const REFUSED_MS = 60_000;
 
 /**
  * Keep a socket open and hand over its notices. `onGap` is called whenever some may have been
- * missed: once the socket has answered, and before each new try while it cannot be opened.
+ * missed: once the socket has answered, before each new try while it cannot be opened, and where
+ * the server says so.
  * @param {object} options
  * @param {string} options.url
  * @param {(frame: object) => void} options.onNotice
@@ -51,7 +52,8 @@ export async function listenForNotices({
           onGap({ first });
           first = false;
         }
-        if (frame.type !== "ping" && frame.type !== "pong") onNotice(frame);
+        if (frame.type === "notices.missed") onGap({ first: false });
+        else if (frame.type !== "ping" && frame.type !== "pong") onNotice(frame);
       },
     });
     clearTimeout(watchdog);

@@ -18,6 +18,7 @@ from conversations.events import EventType, fold_text
 from conversations.models import Generation, Message, Role, State, Status
 from conversations.queries import read_answer
 from conversations.runner import GenerationRun
+from tests.conversations.gates import new_gate
 from tests.conversations.logs import key_of, read_events
 from tests.conversations.rows import put_generation, put_message
 from tests.degraded.device import eventually
@@ -67,7 +68,7 @@ async def take_over_stopped(user: User, log: RedisEventLog) -> tuple[Generation,
     await db_call(Generation.objects.update, stop_requested=True)
     (second,) = await db_call(claim_waiting, "second", 1)
     rows = await db_call(load_claimed, [second])
-    return generation, GenerationRun(second, rows[generation.pk], log)
+    return generation, GenerationRun(second, rows[generation.pk], log, new_gate())
 
 
 async def stored(generation: Generation) -> tuple[str, str]:

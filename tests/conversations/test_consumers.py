@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.test import Client
 from django.utils import timezone
@@ -18,6 +19,7 @@ from pytest_django import Settings
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.asgi import application
+from chatbot.core.channel_layer import MOST_WAITING, PatientChannelLayer
 from chatbot.core.db import db_call
 from chatbot.core.stores import DATABASE
 from conversations import reading
@@ -25,6 +27,7 @@ from conversations.eventlog import EventLog, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event
 from conversations.models import Generation
+from conversations.notices import notify
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.factories import make_person
@@ -264,6 +267,21 @@ async def test_another_device_hears_of_a_new_answer(
         assert notice["generationId"] == frames[0].data["generationId"]
         await api.call("patch", f"/conversations/{conversation}", {"pinned": True})
         assert (await socket.receive("conversation.updated"))["conversationId"] == conversation
+
+
+async def test_a_device_that_did_not_take_its_notices_hears_that_it_missed_some(
+    user: User, token: str
+) -> None:
+    layer = get_channel_layer()
+    assert isinstance(layer, PatientChannelLayer)
+    async with open_socket(token) as socket:
+        (waiting,) = layer.channels.values()
+        for number in range(MOST_WAITING + 1):
+            frame = {"type": "conversation.updated", "conversationId": str(number)}
+            waiting.put_nowait(layer.serialize({"type": "notice", "frame": frame}))
+        assert await socket.receive() == {"type": "notices.missed"}
+        await notify(user.pk, "conversation.updated", conversationId="next")
+        assert (await socket.receive("conversation.updated"))["conversationId"] == "next"
 
 
 BAD_FRAMES = [

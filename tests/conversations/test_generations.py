@@ -19,12 +19,12 @@ from conversations.claims import (
     claim_lapsed,
     claim_waiting,
     hand_over,
-    list_waiting,
     release_leases,
     renew_leases,
     take_new_attempt,
 )
 from conversations.generations import Outcome, fail_abandoned, list_abandoned, request_stop
+from conversations.line import read_line
 from conversations.models import Conversation, Generation, Message, State, Status
 from llm.pricing import Call
 from llm.types import Usage
@@ -71,7 +71,7 @@ def test_a_generation_goes_to_one_of_many_workers(user: User) -> None:
     assert len({one.generation_id for one in claims}) == len(claims) <= 3
     while claim_next("last") is not None:
         pass
-    assert not list_waiting()
+    assert not read_line()[0]
 
 
 def test_as_many_are_claimed_as_are_wanted(user: User) -> None:
@@ -248,4 +248,4 @@ def test_deleting_a_conversation_deletes_its_key_and_all_it_opened(user: User) -
 
 def test_waiting_is_told_in_order_across_people(user: User) -> None:
     keys = [queue_generation(person).pk for person in (user, make_person(), user)]
-    assert [key.generation_id for key in list_waiting()] == keys
+    assert [one.generation_id for one in read_line()[0]] == keys

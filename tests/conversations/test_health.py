@@ -9,12 +9,16 @@ from django.conf import settings
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import AsyncClient
+from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from chatbot.core.db import db_call
 from conversations.worker import GenerationWorker
 from conversations.workers import WorkerLoad, report_worker
-from llm.conf import set_local_endpoint
+from llm.breaker import FAILURES, BreakerGate, State as BreakerState
+from llm.breaker_redis import RedisBreakers
+from llm.conf import get_registry, set_local_endpoint
+from llm.errors import ProviderOverloaded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,6 +67,25 @@ async def test_without_its_database_it_is_not_ready(
         missing = {"database": False, "worker": None}
         assert await ready() == (503, {"status": "unready", **ALL, **missing})
     assert (await ready())[0] == 200
+
+
+async def test_a_model_that_fails_is_named_by_processes_that_did_not_ask_it(
+    at_work: None, settings: Settings
+) -> None:
+    registry = get_registry()
+    (spec, *_) = registry.models()
+    asked = BreakerGate(RedisBreakers()) if settings.REDIS_URL else registry.means.gate
+    for _ in range(FAILURES):
+        asked.leave(spec, ProviderOverloaded(), was_heard=False)
+    while True:
+        code, told = await ready()
+        if "failing" in told:
+            break
+    assert (code, told) == (200, {"status": "ok", **ALL, "failing": [spec.name]})
+    await AsyncClient().get("/metrics")
+    labels = {"model": spec.name}
+    assert REGISTRY.get_sample_value("parley_breaker_state", labels) == BreakerState.OPEN
+    await asked.aclose()
 
 
 async def test_what_is_counted_can_be_scraped() -> None:

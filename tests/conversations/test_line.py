@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from chatbot.accounts.models import Plan, User
-from conversations.claims import claim_waiting, list_waiting
-from conversations.turns import BEHIND_OWN, PRO_AHEAD, due_at
+from conversations.claims import claim_waiting
+from conversations.line import read_line
+from conversations.places import BEHIND_OWN, PRO_AHEAD, due_at
 from tests.conversations.rows import queue_generation
 from tests.factories import make_person
 
@@ -21,14 +22,14 @@ def person(plan: Plan = Plan.FREE) -> User:
 
 
 def test_a_paid_plan_goes_before_a_free_one_that_came_shortly_before() -> None:
-    free = due_at(person(), own_active=0, now=NOW)
-    pro = due_at(person(Plan.PRO), own_active=0, now=NOW + PRO_AHEAD / 2)
+    free = due_at(Plan.FREE, own_active=0, now=NOW)
+    pro = due_at(Plan.PRO, own_active=0, now=NOW + PRO_AHEAD / 2)
     assert pro < free
 
 
 def test_one_persons_second_message_goes_behind_anothers_first() -> None:
-    second = due_at(person(), own_active=1, now=NOW)
-    other = due_at(person(), own_active=0, now=NOW + BEHIND_OWN / 2)
+    second = due_at(Plan.FREE, own_active=1, now=NOW)
+    other = due_at(Plan.FREE, own_active=0, now=NOW + BEHIND_OWN / 2)
     assert other < second
 
 
@@ -42,8 +43,8 @@ def test_one_persons_second_message_goes_behind_anothers_first() -> None:
 def test_nobody_is_overtaken_by_what_comes_late_enough(
     own_active: int, plan: Plan, later_own: int, later_plan: Plan, after_s: float
 ) -> None:
-    waiting = due_at(person(plan), own_active=own_active, now=NOW)
-    later = due_at(person(later_plan), own_active=later_own, now=NOW + timedelta(seconds=after_s))
+    waiting = due_at(plan, own_active=own_active, now=NOW)
+    later = due_at(later_plan, own_active=later_own, now=NOW + timedelta(seconds=after_s))
     if after_s > (own_active * BEHIND_OWN + PRO_AHEAD).total_seconds():
         assert waiting < later
 
@@ -52,10 +53,11 @@ def test_nobody_is_overtaken_by_what_comes_late_enough(
 def test_many_messages_of_one_person_do_not_hold_up_another(user: User) -> None:
     other = make_person()
     flood = [
-        queue_generation(user, due=due_at(user, own_active=number, now=NOW)) for number in range(5)
+        queue_generation(user, due=due_at(user.plan, own_active=number, now=NOW))
+        for number in range(5)
     ]
     late = NOW + timedelta(seconds=1)
-    single = queue_generation(other, due=due_at(other, own_active=0, now=late))
+    single = queue_generation(other, due=due_at(other.plan, own_active=0, now=late))
     expected = [flood[0].pk, single.pk, *(one.pk for one in flood[1:])]
-    assert [key.generation_id for key in list_waiting()] == expected
+    assert [one.generation_id for one in read_line()[0]] == expected
     assert [claim.generation_id for claim in claim_waiting("one", 6)] == expected

@@ -65,10 +65,11 @@ async def test_a_running_process_takes_up_what_changes_and_what_is_taken_back() 
     async with following():
         row = await db_call(ModelOverride.objects.create, name=SONNET, is_off=True)
         await until(lambda: SONNET not in offered())
-        changes = {"is_off": False, "answer_tokens": 99, "plans": ["pro"]}
+        changes = {"is_off": False, "answer_tokens": 99, "plans": ["pro"], "max_concurrency": 3}
         await db_call(ModelOverride.objects.filter(pk=row.pk).update, **changes)
         await until(lambda: SONNET in offered())
-        assert (offered()[SONNET].answer_tokens, offered()[SONNET].plans) == (99, ("pro",))
+        now = offered()[SONNET]
+        assert (now.answer_tokens, now.plans, now.max_concurrency) == (99, ("pro",), 3)
         await db_call(row.delete)
         await until(lambda: offered()[SONNET].plans == ("free", "pro"))
 

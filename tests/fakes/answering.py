@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,20 @@ class Totals:
     peak_open: int = 0
     closed_early: int = 0
     mismatched: int = 0
+    refused: int = 0
+    serving: int = 0
+    peak_serving: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many requests are served at once; those beyond are refused with 429."""
+
+    at_once: int
+    retry_after: str | None = None
+
+    def refusal(self) -> Script:
+        return Script(status=429, error_type="rate_limit_error", retry_after=self.retry_after)
 
 
 class Cut(Exception):
@@ -50,10 +64,13 @@ class Stage:
     """Everything that the control calls change."""
 
     choice: Choice = field(default_factory=Choice)
+    capacity: Capacity | None = None
     records: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     totals: Totals = field(default_factory=Totals)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    # How often each fault of a script befell a request that got that far.
+    struck: Counter[str] = field(default_factory=Counter)
 
 
 STAGE = web.AppKey("stage", Stage)
@@ -74,11 +91,17 @@ class Answer:
         script = self._script
         start = self._loop.time()
         if script.refuse:
+            self._stage.struck["refuse"] += 1
             raise Cut
         if script.status is not None:
+            self._stage.struck[str(script.status)] += 1
             return self._refusal(script.status)
         response = web.StreamResponse(
-            headers={"content-type": "text/event-stream", "request-id": "req_scripted"}
+            headers={
+                "content-type": "text/event-stream",
+                "request-id": "req_scripted",
+                **script.headers,
+            }
         )
         response.enable_chunked_encoding()
         await response.prepare(self._request)
@@ -117,6 +140,7 @@ class Answer:
         script = self._script
         if script.hold_after == sent:
             await self._stage.released.wait()
+        self._stage.struck.update(script.faults_at(sent))
         if script.cut_after == sent:
             raise Cut
         if script.stall_after == sent:

@@ -73,6 +73,11 @@ class ScriptedProvider:
         """Set the scripts of requests with a tag, in place of those set before."""
         self._call("/control", {"tagged": scripts})
 
+    def limit(self, at_once: int | None, *, retry_after: str | None = None) -> None:
+        """Refuse, with 429, what comes while so many are served; None takes everything."""
+        capacity = at_once and {"at_once": at_once, "retry_after": retry_after}
+        self._call("/control", {"capacity": capacity})
+
     def release(self) -> None:
         """Let the requests that are held go on."""
         self._call("/release", {})
@@ -95,9 +100,14 @@ class ScriptedProvider:
         tags: dict[str, int] = self._call("/tags")
         return tags
 
+    def struck(self) -> dict[str, int]:
+        """Return how often each fault of a script befell a request that got that far."""
+        struck: dict[str, int] = self._call("/struck")
+        return struck
+
     def totals(self) -> dict[str, int]:
-        """Return the meter: requests, tokens billed, open streams, peak, closed early."""
-        totals: dict[str, int] = self._call("/requests")["totals"]
+        """Return the meter: requests, tokens billed, open streams, peak, refusals."""
+        totals: dict[str, int] = self._call("/totals")
         return totals
 
     def _call(self, path: str, body: dict[str, Any] | None = None) -> Any:

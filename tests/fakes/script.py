@@ -8,6 +8,16 @@ from typing import Any
 
 import orjson
 
+FAULTS_WITHIN = (
+    "cut_after",
+    "stall_after",
+    "ping_after",
+    "malformed_after",
+    "invalid_utf8_after",
+    "error_event_after",
+    "end_after",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -54,6 +64,10 @@ class Script:
         if unknown:
             raise ValueError(f"unknown script fields: {sorted(unknown)}")
         return cls(**values)
+
+    def faults_at(self, sent: int) -> list[str]:
+        """Return the names of the faults that come after so many deltas."""
+        return [name for name in FAULTS_WITHIN if getattr(self, name) == sent]
 
     def with_pieces(self, pieces: list[str]) -> Script:
         return replace(self, chunks=pieces)

@@ -6,9 +6,13 @@ It speaks the Anthropic Messages protocol (`/v1/messages` streaming, `/v1/messag
 - `POST /control {"default": {...}, "queue": [{...}, ...], "tagged": {"tag": [{...}, ...]}}` sets
   the script (see `Script`) of all following requests, of the next ones in order, and of those with
   a tag (`#script:tag`) in what the user last wrote, in order; each key may be left out;
+- `POST /control {"capacity": {"at_once": 20, "retry_after": "1"}}` refuses, with 429, what comes
+  while so many are served; null takes everything again;
 - `POST /release` lets every request that reached its `hold_after` go on;
 - `GET /requests` tells what arrived and what became of it, with totals;
+- `GET /totals` tells the totals alone;
 - `GET /tags` tells how many requests there were with each tag;
+- `GET /struck` tells how often each fault of a script befell a request;
 - `GET /closed` answers once a client has closed a stream early;
 - `POST /reset` forgets everything and drops scripts.
 
@@ -36,7 +40,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tests.fakes.answering import STAGE, Answer, Cut, Record, Stage, Totals
+from tests.fakes.answering import STAGE, Answer, Capacity, Cut, Record, Stage, Totals
 from tests.fakes.choosing import Choice, NotAPrefix, is_prefilled
 from tests.fakes.script import Script
 from tests.fakes.voices import CHAT, MESSAGES, Voice
@@ -73,6 +77,8 @@ async def answer(request: web.Request, voice: Voice) -> web.StreamResponse:
     except NotAPrefix:
         stage.totals.mismatched += 1
         script = PREFIX_REFUSED
+    if stage.capacity is not None and stage.totals.serving >= stage.capacity.at_once:
+        script = stage.capacity.refusal()
     tokens = script.input_tokens if script.input_tokens is not None else count_tokens(body)
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
     key = request.headers.get("x-api-key", bearer)
@@ -83,6 +89,10 @@ async def answer(request: web.Request, voice: Voice) -> web.StreamResponse:
     totals.input_tokens += 0 if script.status or script.refuse else tokens
     totals.open += 1
     totals.peak_open = max(totals.peak_open, totals.open)
+    is_served = script.status is None
+    totals.refused += not is_served
+    totals.serving += is_served
+    totals.peak_serving = max(totals.peak_serving, totals.serving)
     try:
         return await Answer(request, script, record, voice).run()
     except Cut:
@@ -97,6 +107,7 @@ async def answer(request: web.Request, voice: Voice) -> web.StreamResponse:
         raise asyncio.CancelledError from None
     finally:
         totals.open -= 1
+        totals.serving -= is_served
 
 
 def reset_connection(request: web.Request) -> None:
@@ -124,6 +135,9 @@ async def post_control(request: web.Request) -> web.Response:
             stage.choice.default = Script.from_json(orders["default"])
         if "queue" in orders:
             stage.choice.queue = deque(Script.from_json(values) for values in orders["queue"])
+        if "capacity" in orders:
+            wanted = orders["capacity"]
+            stage.capacity = None if wanted is None else Capacity(**wanted)
         if "tagged" in orders:
             stage.choice.set_tagged(orders["tagged"])
     except (TypeError, ValueError) as exc:
@@ -140,7 +154,9 @@ async def post_release(request: web.Request) -> web.Response:
 async def post_reset(request: web.Request) -> web.Response:
     stage = request.app[STAGE]
     stage.choice = Choice()
+    stage.capacity = None
     stage.records.clear()
+    stage.struck.clear()
     stage.totals = Totals()
     stage.released.clear()
     stage.closed.clear()
@@ -161,8 +177,16 @@ async def get_requests(request: web.Request) -> web.Response:
     return web.Response(body=orjson.dumps(told), content_type="application/json")
 
 
+async def get_totals(request: web.Request) -> web.Response:
+    return web.json_response(asdict(request.app[STAGE].totals))
+
+
 async def get_tags(request: web.Request) -> web.Response:
     return web.json_response(request.app[STAGE].choice.asked)
+
+
+async def get_struck(request: web.Request) -> web.Response:
+    return web.json_response(request.app[STAGE].struck)
 
 
 def build_app(default: Script) -> web.Application:
@@ -180,6 +204,8 @@ def build_app(default: Script) -> web.Application:
             web.get("/requests", get_requests),
             web.get("/closed", get_closed),
             web.get("/tags", get_tags),
+            web.get("/totals", get_totals),
+            web.get("/struck", get_struck),
         ]
     )
     return app

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from tests.faults.checker import Violation
 from tests.faults.cluster import running_cluster
-from tests.faults.plan import Round, draw_round
+from tests.faults.dealing import make_round
+from tests.faults.plan import Round
 from tests.faults.report import as_table
 from tests.faults.rounds import Arena, Tally, describe
 from tests.processes import ProcessFailed
@@ -72,7 +73,7 @@ class LongRun:
     def _plans(self) -> Iterator[Round]:
         seed = self.first_seed
         while True:
-            yield draw_round(seed, size=self.size)
+            yield make_round(seed, size=self.size)
             seed += 1
 
     async def _live(self, arena: Arena, plans: Iterator[Round], bar: tqdm[NoReturn]) -> None:

@@ -34,8 +34,6 @@ class Person:
     user: str
     conversation_id: str
     name: str
-    # Whether the round takes the provider away from everybody for longer than it is waited for.
-    may_fail: bool = False
     answers: list[Answer] = field(default_factory=list)
 
     async def follow(self, schedule: Schedule) -> None:
@@ -57,7 +55,7 @@ class AnswerVisit:
     def _new_answer(self, tag: str) -> Answer:
         person = self._person
         answer = Answer(tag, "".join(self._plan.chunks()), person.user, person.conversation_id)
-        answer.may_fail = person.may_fail
+        answer.scripted_faults = len(self._plan.provider_faults)
         person.answers.append(answer)
         return answer
 
@@ -106,7 +104,6 @@ class AnswerVisit:
             self.answer.script,
             self.answer.user,
             self.answer.conversation_id,
-            may_fail=self._person.may_fail,
         )
         try:
             stream = await self._send(rival, "sse", self._plan.web)

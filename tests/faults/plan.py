@@ -151,25 +151,28 @@ STORE_FAULTS = (
     "readers latency",
 )
 
+# What the provider does to a call: a status, a closed door, or trouble after so many deltas.
+STATUSES = (429, 529, 500)
+TROUBLES = (
+    "cut_after",
+    "end_after",
+    "stall_after",
+    "ping_after",
+    "malformed_after",
+    "invalid_utf8_after",
+    "error_event_after",
+)
+ANSWER_FAULTS = (*map(str, STATUSES), "refuse", *TROUBLES)
+
 _counts = st.integers(0, 40)
 _web = st.integers(0, WEBS - 1)
 _door = st.sampled_from(("sse", "websocket"))
 _provider_fault = st.one_of(
-    st.sampled_from((429, 529, 500)).map(lambda status: {"status": status, "retry_after": "0"}),
+    st.sampled_from(STATUSES).map(lambda status: {"status": status, "retry_after": "0"}),
     st.just({"refuse": True}),
     st.builds(
         lambda kind, after: {kind: after},
-        st.sampled_from(
-            (
-                "cut_after",
-                "end_after",
-                "stall_after",
-                "ping_after",
-                "malformed_after",
-                "invalid_utf8_after",
-                "error_event_after",
-            )
-        ),
+        st.sampled_from(TROUBLES),
         _counts,
     ),
 )

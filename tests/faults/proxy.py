@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 
 from chatbot.core.tasks import spawn
@@ -29,6 +30,7 @@ class _End(asyncio.Protocol):
         self.peer: _End | None = None
         self.transport: asyncio.Transport | None = None
         self._not_before = 0.0
+        self._waiting = 0
         self._has_ended = False
         self._is_told_the_end = False
 
@@ -41,6 +43,7 @@ class _End(asyncio.Protocol):
         proxy, peer = self.proxy, self.peer
         if proxy.mode is Mode.SWALLOWING or peer is None:
             proxy.swallowed += len(data)
+            proxy.touched += 1
             return
         self._later(peer.write, data)
 
@@ -60,12 +63,19 @@ class _End(asyncio.Protocol):
         """Act after the proxy's latency, and never before what came before."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if not self.proxy.latency_s and now >= self._not_before:
+        if not self.proxy.latency_s and not self._waiting:
             act(*arguments)
             return
+        self.proxy.touched += 1
         # Later each time: timers of the same moment fire in any order.
         self._not_before = max(self._not_before + 1e-6, now + self.proxy.latency_s)
-        loop.call_at(self._not_before, act, *arguments)
+        # Counted, as a loop handles bytes that have come before timers that are due by then.
+        self._waiting += 1
+        loop.call_at(self._not_before, self._act, act, *arguments)
+
+    def _act(self, act: Callable[..., None], *arguments: object) -> None:
+        self._waiting -= 1
+        act(*arguments)
 
     def pause_writing(self) -> None:
         if self.peer is not None:
@@ -91,7 +101,9 @@ class _End(asyncio.Protocol):
 
     def write_eof(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            self.transport.write_eof()
+            # Raises where a reset has come that the loop has not handled yet.
+            with suppress(OSError):
+                self.transport.write_eof()
             self._is_told_the_end = True
             self._close_if_over()
 
@@ -108,6 +120,7 @@ class _End(asyncio.Protocol):
         """Close with a TCP reset, as a dropped network does once it answers again."""
         if self.transport is None:
             return
+        self.proxy.touched += not self.transport.is_closing()
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -141,6 +154,7 @@ class _Front(_End):
         self.peer, back.peer = back, self
         if self.proxy.mode is Mode.STALLED:
             back.hold()
+            self.proxy.touched += 1
         else:
             self.let_go()
 
@@ -155,6 +169,8 @@ class Proxy:
         self.latency_s = 0.0
         self.ends: set[_End] = set()
         self.swallowed = 0
+        # How many connections were cut, held or closed by half, and pieces swallowed or delayed.
+        self.touched = 0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -181,6 +197,7 @@ class Proxy:
     def stall(self) -> None:
         """Hold back all bytes, until `open`."""
         self.mode = Mode.STALLED
+        self.touched += len(self.ends)
         for end in self.ends:
             end.hold()
 
@@ -192,6 +209,7 @@ class Proxy:
         """Tell every client that the server has said all it had to say, and go on listening."""
         for end in self.ends:
             if isinstance(end, _Front):
+                self.touched += 1
                 end.write_eof()
 
     def open(self) -> None:

@@ -95,7 +95,8 @@ class Answer:
     """One message and its answer, as the people who read it know it.
 
     `script` is the whole text that the model says, `accepted` the generation that each accepted
-    try of sending it was given. `odd` lists replies that no fault excuses.
+    try of sending it was given, `scripted_faults` how many calls its provider is told to fail.
+    `odd` lists replies that no fault excuses.
     """
 
     tag: str
@@ -104,6 +105,7 @@ class Answer:
     conversation_id: str = ""
     accepted: list[str] = field(default_factory=list)
     is_stop_asked: bool = False
+    scripted_faults: int = 0
     may_fail: bool = False
     lives: list[Life] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)

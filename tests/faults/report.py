@@ -18,7 +18,10 @@ def as_table(tally: Tally, *, wall_s: float) -> str:
         ("reconnects", f"{tally.connections - tally.readers:,}"),
         ("events seen", f"{tally.events:,}"),
         ("replies tried again", f"{tally.retries:,}"),
-        *((f"fault: {kind}", f"{count:,}") for kind, count in sorted(tally.faults.items())),
+        *(
+            (f"fault: {kind}", f"{count:,}, of which {tally.struck[kind]:,} met something")
+            for kind, count in sorted(tally.faults.items())
+        ),
         *(
             (f"descriptors of a {kind} after a round, at most", f"{count:,}")
             for kind, count in sorted(tally.descriptors.items())

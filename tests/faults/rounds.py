@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,10 @@ import aiohttp
 from tests.faults.checker import Violation, check_answer
 from tests.faults.cluster import Account, Cluster
 from tests.faults.doors import Client
+from tests.faults.excuses import may_fail
 from tests.faults.holdings import Holdings, Moment, find_excess, settle
 from tests.faults.people import Person, rival_tag
-from tests.faults.plan import Round
+from tests.faults.plan import Fault, Round
 from tests.faults.record import Answer, Stored, StoredGeneration
 from tests.faults.trouble import Trouble
 
@@ -22,12 +24,6 @@ from tests.faults.trouble import Trouble
 ROUND_SCHEDULES = 80
 # Whoever still waits by then waits forever.
 PATIENCE_S = 90.0
-
-
-# These may take every call of an answer with them, unseen by the provider.
-PROVIDER_AWAY = {"provider stall", "provider refuse"}
-# So often is a model asked, at the least, before an answer is given up.
-CALLS = 3
 
 
 @dataclass(slots=True)
@@ -43,7 +39,9 @@ class Tally:
     retries: int = 0
     attempts: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    # Those that were scheduled, and those of them that met something; by kind.
     faults: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
     # The most that a process of each kind held after a round.
     descriptors: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
@@ -71,7 +69,11 @@ class Tally:
             for answer in schedule.answers:
                 for fault in answer.provider_faults:
                     kind = next(iter(fault))
-                    self.faults[f"provider {fault['status'] if kind == 'status' else kind}"] += 1
+                    self.faults[f"answer {fault['status'] if kind == 'status' else kind}"] += 1
+
+    def add_struck(self, faults: Mapping[str, int], answer_faults: Mapping[str, int]) -> None:
+        self.struck.update(faults)
+        self.struck.update({f"answer {kind}": count for kind, count in answer_faults.items()})
 
 
 @dataclass(slots=True)
@@ -115,8 +117,6 @@ class Arena:
     async def run(self, plan: Round, tally: Tally) -> list[Answer]:
         """Live through a round and judge it; the violations go to the tally."""
         people = await self.enter(len(plan.schedules), name=f"r{plan.seed}")
-        for person in people:
-            person.may_fail = any(fault.kind in PROVIDER_AWAY for fault in plan.faults)
         scripts = {
             f"{person.name}-{number}": answer.course()
             for person, schedule in zip(people, plan.schedules, strict=True)
@@ -132,14 +132,13 @@ class Arena:
             for person, schedule in zip(people, plan.schedules, strict=True):
                 group.create_task(_follow_patiently(person, schedule))
         tally.add_plan(plan)
+        tally.add_struck(trouble.struck, await asyncio.to_thread(provider.struck))
         answers = [answer for person in people for answer in person.answers]
-        # A call that is on its way when the connections are cut never arrives.
-        unseen = sum(fault.kind == "provider cut" for fault in plan.faults)
-        tally.violations += await self.judge(people, answers, tally, unseen_calls=unseen)
+        tally.violations += await self.judge(people, answers, tally, plan.faults)
         return answers
 
     async def judge(
-        self, people: list[Person], answers: list[Answer], tally: Tally, *, unseen_calls: int = 0
+        self, people: list[Person], answers: list[Answer], tally: Tally, faults: Sequence[Fault]
     ) -> list[Violation]:
         inspector = self.cluster.inspector
         conversations = [person.conversation_id for person in people]
@@ -147,8 +146,8 @@ class Arena:
         violations = []
         calls = await asyncio.to_thread(self.cluster.provider.tags)
         for answer in answers:
-            asked = calls.get(answer.tag, 0) + unseen_calls
-            answer.may_fail = answer.may_fail or asked >= CALLS
+            asked, scripted = calls.get(answer.tag, 0), answer.scripted_faults
+            answer.may_fail = may_fail(faults, calls=asked, scripted=scripted)
             stored = _stored(rows, answer.tag)
             tally.add_answer(answer, stored)
             violations += check_answer(answer, stored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -167,6 +168,21 @@ async def test_what_was_delayed_is_not_overtaken(proxy: Proxy, connect: Connect)
     await asyncio.sleep(0.01)
     proxy.latency_s = 0.0
     client.writer.write(b"quick")
+    assert await client.reader.readexactly(10) == b"slow quick"
+
+
+async def test_what_is_due_is_not_overtaken_while_the_loop_is_late(
+    proxy: Proxy, connect: Connect
+) -> None:
+    client = await connect()
+    await client.say(b"before")
+    proxy.latency_s = 0.02
+    client.writer.write(b"slow ")
+    await asyncio.sleep(0.01)
+    proxy.latency_s = 0.0
+    client.writer.write(b"quick")
+    # The loop comes back with both: bytes to read, and a timer that is due.
+    asyncio.get_running_loop().call_soon(time.sleep, 0.05)
     assert await client.reader.readexactly(10) == b"slow quick"
 
 

@@ -243,6 +243,16 @@ test("notices are handed over, and each new connection looks for what was missed
   assert.deepEqual(seen.gaps, [{ first: true }, { first: false }]);
 });
 
+test("where the server dropped notices, the page looks for what was missed", async () => {
+  const works = (socket) => {
+    plays({ type: "generation.started" }, { type: "notices.missed" }, { type: "conversation.updated" })(socket);
+    socket.end(1001);
+  };
+  const seen = await notices([works], { rounds: 1 });
+  assert.deepEqual(seen.notices, ["generation.started", "conversation.updated"]);
+  assert.deepEqual(seen.gaps, [{ first: true }, { first: false }]);
+});
+
 test("without a socket the page looks for itself, at most every eleven seconds", async () => {
   const seen = await notices([(socket) => socket.end(1006)], { rounds: 9 });
   assert.equal(seen.gaps.length, 7);

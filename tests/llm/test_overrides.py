@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llm import conf
+from llm.admission.slots import Lane, Rules
 from llm.catalog_file import load_catalog
 from llm.errors import ModelSwitchedOff, UnknownModel
 from llm.overrides import Override
@@ -51,6 +52,14 @@ def test_limits_replace_those_of_the_catalogue_and_prices_stay(registry):
     assert registry.resolve(HAIKU) == before
 
 
+def test_a_model_with_a_limit_of_its_own_shares_its_lane_with_no_other(registry):
+    spec = registry.resolve(LOCAL)
+    assert registry.lane(spec).name == spec.provider
+    registry.override({LOCAL: Override(max_concurrency=2, tokens_per_minute=9_000)})
+    lane = registry.lane(registry.resolve(LOCAL))
+    assert lane == Lane(f"{spec.provider}/{LOCAL}", Rules(2, None, 9_000))
+
+
 def test_limits_that_do_not_fit_change_nothing(registry):
     spec = registry.resolve(LOCAL)
     too_long = Override(answer_tokens=spec.max_output + 1, plans=("gold",))
@@ -60,6 +69,7 @@ def test_limits_that_do_not_fit_change_nothing(registry):
     }
     assert Override(answer_tokens=0).find_faults(spec)
     assert Override(plans=()).find_faults(spec)
+    assert set(Override(requests_per_minute=0).find_faults(spec)) == {"requests_per_minute"}
     registry.override({LOCAL: too_long})
     assert registry.resolve(LOCAL) == spec
 

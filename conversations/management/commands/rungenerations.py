@@ -53,6 +53,7 @@ class Command(BaseCommand):
             runner.run(self._work(owner_name(), concurrency))
 
     async def _work(self, owner: str, concurrency: int) -> None:
+        await get_registry().import_sdks()
         log = get_event_log()
         worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
         following = spawn(follow_overrides(), name="model overrides")

@@ -1,0 +1,155 @@
+"""Which generations a worker may claim: those whose providers have a slot for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+from conversations.claims import Candidate, Claim, claim_lapsed, claim_waiting, load_claimed
+from conversations.models import Generation
+from llm.admission.desk import Desk, Held
+from llm.admission.slots import Lane
+
+# A generation that nobody would take now is left alone for so long, with those of its model.
+SHUN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed generation, with its row and the slot that its first call has.
+
+    There is none where no call will be made.
+    """
+
+    claim: Claim
+    generation: Generation
+    slot: Held | None
+
+
+class SlotAdmission:
+    """Takes slots for what could be claimed, and gives back those that it did not need.
+
+    One round at a time, on any thread; `shun` may be called meanwhile.
+    """
+
+    def __init__(self, desk: Desk, lanes: Callable[[str], tuple[Lane, ...]]) -> None:
+        self._desk = desk
+        self._lanes = lanes
+        self._shunned: dict[str, float] = {}
+        self._seen: set[str] = set()
+        # Of this round: where each model's calls go, the slots that are left, and those in use.
+        self._chosen: dict[str, Lane | None] = {}
+        self._spare: defaultdict[str, list[Held]] = defaultdict(list)
+        self._taken: dict[UUID, Held] = {}
+        self.was_short = False
+
+    @property
+    def shut(self) -> tuple[str, ...]:
+        """Return the models that were met and that have no slot now, as far as is known."""
+        return tuple(sorted(model for model in self._seen if self._is_shut(model)))
+
+    def shun(self, model: str) -> None:
+        """Leave a model's generations alone for a moment: nobody takes its calls now."""
+        self._shunned[model] = monotonic() + SHUN_S
+
+    def prepare(self, candidates: Sequence[Candidate], limit: int) -> None:
+        wanted = []
+        for candidate in candidates:
+            lane = self._lane_for(candidate)
+            if lane is not None and not self._is_shut(candidate.model):
+                wanted.append((lane, candidate.tokens))
+            if len(wanted) == limit:
+                break
+        for slot in self._desk.take(wanted) if wanted else ():
+            if slot is None:
+                self.was_short = True
+            else:
+                self._spare[slot.lane.name].append(slot)
+
+    def lets_in(self, candidate: Candidate) -> bool:
+        lane = self._lane_for(candidate)
+        return lane is None or bool(self._spare[lane.name])
+
+    def note(self, candidate: Candidate) -> None:
+        lane = self._lane_for(candidate)
+        if lane is not None:
+            self._taken[candidate.generation_id] = self._spare[lane.name].pop(0)
+
+    def begin(self) -> None:
+        """Begin a round."""
+        self._chosen.clear()
+        self.was_short = False
+
+    def close(self) -> dict[UUID, Held]:
+        """End the round and return the slot of each generation that was claimed in it."""
+        for slots in self._spare.values():
+            self._desk.put_back(slots)
+        self._spare.clear()
+        taken, self._taken = self._taken, {}
+        return taken
+
+    def put_back(self, slots: Iterable[Held]) -> None:
+        self._desk.put_back(slots)
+
+    def _lane_for(self, candidate: Candidate) -> Lane | None:
+        """Return the lane in which its first call is made; None if there will be none."""
+        if candidate.stopped:
+            return None
+        model = candidate.model
+        self._seen.add(model)
+        if model not in self._chosen:
+            lanes = self._lanes(model)
+            self._chosen[model] = self._desk.choose(lanes) if lanes else None
+        return self._chosen[model]
+
+    def _is_shut(self, model: str) -> bool:
+        lanes = self._lanes(model)
+        if not lanes:
+            return False
+        is_shunned = monotonic() < self._shunned.get(model, 0.0)
+        return is_shunned or self._desk.is_shut(self._desk.choose(lanes))
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a look for work found. Being `short` means that a lane gave less than was wanted.
+
+    What other lanes have is found by looking again.
+    """
+
+    work: list[Work]
+    taken_over: list[UUID]
+    is_short: bool
+
+
+def take_work(
+    admission: SlotAdmission, owner: str, limit: int, *, but: Collection[UUID] | None
+) -> Round:
+    """Claim up to `limit` generations, those whose worker has fallen silent first, `but` these.
+
+    With None in its place it is not known that anybody is dead, and only the queue is looked at.
+    Raises OperationalError when the database stood still meanwhile.
+    """
+    lapsed: list[Claim] = []
+    rows: dict[UUID, Generation] = {}
+    admission.begin()
+    try:
+        if but is not None:
+            lapsed = claim_lapsed(owner, limit, but=but, admission=admission)
+        claims = list(lapsed)
+        if len(claims) < limit:
+            claims += claim_waiting(owner, limit - len(claims), admission=admission)
+        rows = load_claimed(claims) if claims else {}
+    finally:
+        slots = admission.close()
+        # One that was deleted meanwhile needs no answer.
+        admission.put_back(slot for key, slot in slots.items() if key not in rows)
+    work = [
+        Work(claim, rows[claim.generation_id], slots.get(claim.generation_id))
+        for claim in claims
+        if claim.generation_id in rows
+    ]
+    return Round(work, [claim.generation_id for claim in lapsed], admission.was_short)

@@ -1,0 +1,430 @@
+"""A worker begins what its providers have slots for, and nothing else waits for that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from chatbot.accounts.budgets import read_budget
+from chatbot.accounts.limits import read_rate
+from chatbot.accounts.models import User
+from chatbot.core.db import db_call
+from conversations.eventlog import EventLog
+from conversations.events import EventType
+from conversations.models import Generation, Message, State
+from conversations.queueboard import QueueBoard
+from llm.admission.load import NAME, LaneLoad, encode
+from llm.admission.slots import Ask, Lane, View
+from llm.conf import get_load, get_registry, get_slots, set_local_endpoint
+from tests.conversations.conftest import ApiClient
+from tests.conversations.rows import queue_generation
+from tests.conversations.test_worker import follow_until
+from tests.conversations.workers import working
+from tests.fakes.provider_process import ScriptedProvider
+from tests.sse import Frame, text_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ENDPOINT = """
+[[endpoint]]
+name = "{name}"
+protocol = "anthropic"
+base_url = "{url}"
+{limits}
+
+[[model]]
+name = "{name}"
+display_name = "{name}"
+provider = "{name}"
+model_id = "{name}"
+tier = "{tier}"
+context_window = 8192
+max_output = 1024
+answer_tokens = 512
+continuation = "prefill"
+fallbacks = {fallbacks}
+{price}
+"""
+FREE = "free = true"
+DEAR = """prices_read = 2026-01-01
+price = { input = 1_000_000, output = 1_000_000, cache_write = 1_250_000, cache_read = 100_000 }"""
+
+
+@pytest.fixture(scope="module")
+def other_process() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def other(other_process: ScriptedProvider) -> ScriptedProvider:
+    other_process.reset()
+    return other_process
+
+
+@pytest.fixture
+async def two_lanes(
+    request: pytest.FixtureRequest,
+    provider: ScriptedProvider,
+    other: ScriptedProvider,
+    settings: Settings,
+    tmp_path: Path,
+) -> AsyncIterator[None]:
+    """Two providers with a model each; the parameter is what is said of the first."""
+    said = {"limits": "", "fallbacks": "[]"} | getattr(request, "param", {})
+    text = ENDPOINT.format(name="first", url=provider.url, tier="smart", price=DEAR, **said)
+    rest = {"limits": "", "fallbacks": "[]", "tier": "fast", "price": FREE}
+    text += ENDPOINT.format(name="second", url=other.url, **rest)
+    (tmp_path / "models.toml").write_text(text)
+    settings.MODELS_FILE = str(tmp_path / "models.toml")
+    settings.ANTHROPIC_API_KEY = settings.LOCAL_MODEL_URL = ""
+    settings.SENDS_PER_MINUTE = {"free": 1000, "pro": 1000}
+    set_local_endpoint(None)
+    yield
+    await get_registry().aclose()
+    set_local_endpoint(None)
+
+
+def said_of_first(**said: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("two_lanes", [said], indirect=True)
+
+
+def look(lane: str) -> View:
+    (view,) = get_slots().exchange([Ask(Lane(lane))], lease_ms=1)
+    return view
+
+
+async def enqueue(api: ApiClient, model: str, content: str = "Hi") -> dict[str, str]:
+    return await api.enqueue(await api.new_conversation(model=model), content)
+
+
+async def rows(state: State) -> list[Generation]:
+    return await db_call(lambda: list(Generation.objects.filter(state=state).order_by("due")))
+
+
+async def ask_many(api: ApiClient, count: int, **conversation: str) -> list[list[Frame]]:
+    ids = [await api.new_conversation(**conversation) for _ in range(count)]
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(api.send(one, "Hi")) for one in ids]
+    return [task.result() for task in asking]
+
+
+async def test_a_provider_that_takes_few_answers_all(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script(tokens=5, token_ms=10)
+    provider.limit(2)
+    async with working(event_log, "only", concurrency=20):
+        answers = await ask_many(api, 16)
+    assert {text_of(frames) for frames in answers} == {"".join(f"word{n} " for n in range(5))}
+    totals = provider.totals()
+    assert totals["peak_serving"] == 2
+    # Sixteen begin at once, before anything is known; then it is asked for less than half of what
+    # would be too much if all of them asked again each time (12, 10, ... 2).
+    assert totals["refused"] < 14 + 42 / 2
+    found = await rows(State.COMPLETED)
+    assert len(found) == 16
+    # Nobody was lost: who was refused is claimed once more, and that is all.
+    assert {row.claims for row in found} == {1}
+    assert await db_call(look, "local") is not None
+
+
+async def test_who_is_refused_waits_again_in_the_old_place(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.limit(1)
+    provider.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=4):
+        first = await enqueue(api, "auto")
+        await follow_until(event_log, first, EventType.DELTA)
+        refused, later = [await enqueue(api, "auto") for _ in range(2)]
+        places = {}
+        for reference in (refused, later):
+            await follow_until(event_log, reference, EventType.QUEUED)
+            frames = await read_some(api, reference, EventType.QUEUED)
+            places[reference["generationId"]] = frames[-1].data["position"]
+        assert list(places.values()) == [1, 2]
+        waiting = await rows(State.QUEUED)
+        assert [str(row.pk) for row in waiting] == list(places)
+        assert waiting[0].claims == 0
+        provider.limit(None)
+        provider.script(text="free again")
+        provider.release()
+        for reference in (first, refused, later):
+            await follow_until(event_log, reference, EventType.DONE)
+
+
+async def read_some(api: ApiClient, reference: dict[str, str], until: EventType) -> list[Frame]:
+    frames = []
+    async for frame in api.stream("get", f"/generations/{reference['generationId']}/events"):
+        frames.append(frame)
+        if frame.event == until:
+            break
+    return frames
+
+
+async def test_one_that_waits_for_a_slot_can_be_stopped(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.limit(1)
+    provider.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=4):
+        first = await enqueue(api, "auto")
+        await follow_until(event_log, first, EventType.DELTA)
+        refused = await enqueue(api, "auto")
+        await follow_until(event_log, refused, EventType.QUEUED)
+        await api.call("post", f"/generations/{refused['generationId']}/stop")
+        await follow_until(event_log, refused, EventType.STOPPED)
+        provider.release()
+        await follow_until(event_log, first, EventType.DONE)
+
+
+@said_of_first(limits="max_concurrency = 1")
+async def test_a_full_lane_holds_up_no_other(
+    api: ApiClient,
+    two_lanes: None,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    other: ScriptedProvider,
+    settings: Settings,
+) -> None:
+    # Before anything has ended, ten seconds are guessed for each.
+    settings.QUEUE_PATIENCE_S = 3600
+    provider.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=10):
+        blocked = [await enqueue(api, "first") for _ in range(40)]
+        await follow_until(event_log, blocked[0], EventType.DELTA)
+        for frames in await ask_many(api, 3, model="second"):
+            assert frames[-1].event == "done"
+        assert provider.totals()["requests"] == 1
+        assert len(await rows(State.QUEUED)) == 39
+        provider.script(text="free again")
+        provider.release()
+        for reference in blocked:
+            await follow_until(event_log, reference, EventType.DONE)
+        assert provider.totals()["peak_serving"] == 1
+
+
+@said_of_first(fallbacks='["second"]')
+async def test_while_its_provider_rests_another_ones_slot_begins_an_answer(
+    api: ApiClient,
+    two_lanes: None,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    other: ScriptedProvider,
+) -> None:
+    provider.script(status=429, retry_after="30")
+    async with working(event_log, "only", concurrency=10):
+        for frames in await ask_many(api, 5, model="first"):
+            assert frames[-1].event == "done"
+        asked = provider.totals()["requests"]
+        for frames in await ask_many(api, 5, model="first"):
+            assert frames[-1].event == "done"
+    # It asked to be left alone, and is.
+    assert provider.totals()["requests"] == asked
+    assert other.totals()["requests"] == 10
+
+
+@said_of_first(limits="max_concurrency = 1")
+async def test_a_provider_that_asks_for_a_pause_gets_it(
+    api: ApiClient, two_lanes: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"status": 429, "retry_after": "1"}, text="after the pause")
+    async with working(event_log, "only", concurrency=4):
+        (frames,) = await ask_many(api, 1, model="first")
+    assert text_of(frames) == "after the pause"
+    assert provider.totals()["requests"] == 2
+    view = await db_call(look, "first")
+    assert (view.refused, view.served, view.in_flight) == (1, 1, 0)
+
+
+@said_of_first(limits="requests_per_minute = 60")
+async def test_a_limit_per_minute_is_kept(
+    api: ApiClient, two_lanes: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    began = monotonic()
+    async with working(event_log, "only", concurrency=30):
+        await ask_many(api, 13, model="first")
+    # Ten go at once; the others follow one a second.
+    assert monotonic() - began > 2
+
+
+async def test_what_a_provider_says_of_its_limits_is_kept_to(
+    api: ApiClient, two_lanes: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    headers = {
+        "anthropic-ratelimit-requests-limit": "60",
+        "anthropic-ratelimit-requests-remaining": "2",
+    }
+    provider.script(text="limited", headers=headers)
+    async with working(event_log, "only", concurrency=30):
+        await ask_many(api, 1, model="first")
+        began = monotonic()
+        provider.script(text="limited")
+        await ask_many(api, 5, model="first")
+    # Two are left, and what a second brings.
+    assert monotonic() - began > 1.5
+
+
+async def test_slots_are_held_while_an_answer_is_written_and_no_longer(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=4):
+        references = [await enqueue(api, "auto") for _ in range(3)]
+        for reference in references:
+            await follow_until(event_log, reference, EventType.DELTA)
+        assert (await db_call(look, "local")).in_flight == 3
+        provider.release()
+        for reference in references:
+            await follow_until(event_log, reference, EventType.DONE)
+    assert (await db_call(look, "local")).in_flight == 0
+
+
+async def test_a_worker_that_drains_hands_its_slots_back(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=4) as worker:
+        reference = await enqueue(api, "auto")
+        await follow_until(event_log, reference, EventType.DELTA)
+        await worker.drain(grace_s=0)
+        assert (await db_call(look, "local")).in_flight == 0
+
+
+# --- the door ---------------------------------------------------------------------------------
+
+
+async def fill_line(user: User, count: int, **fields: Any) -> None:
+    fields = {"routed_model": "smollm2-135m"} | fields
+    for _ in range(count):
+        await db_call(queue_generation, user, **fields)
+
+
+async def publish_line(event_log: EventLog) -> None:
+    await QueueBoard(event_log, get_slots(), "test").post()
+    # It is read once a second at most.
+    get_load.cache_clear()
+
+
+def announce_line(lane: str, *, wait_s: float) -> None:
+    """Publish a line without anybody in it."""
+    now = timezone.now().timestamp()
+    load = LaneLoad({"free": 10}, 10 / wait_s, [(now - 60, 10)], virtual=now, at=now, speed=1.0)
+    get_slots().publish(NAME, encode({lane: load}), keep_ms=60_000)
+    get_load.cache_clear()
+
+
+async def test_beyond_the_bound_a_send_is_refused_before_anything_is_counted(
+    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
+) -> None:
+    settings.QUEUE_LIMIT = 3
+    conversation = await api.new_conversation()
+    await fill_line(user, 3)
+    await publish_line(event_log)
+
+    def counters() -> tuple[object, ...]:
+        return (
+            [window.remaining for window in read_rate(user).windows],
+            read_budget(user, now=timezone.now()),
+            Message.objects.count(),
+            Generation.objects.count(),
+        )
+
+    before = await db_call(counters)
+    path = f"/conversations/{conversation}/messages"
+    response = await api.call("post", path, {"content": "Hi"})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (503, "busy")
+    assert error["retryAfter"] >= 1
+    assert int(response["Retry-After"]) == error["retryAfter"]
+    assert await db_call(counters) == before
+
+
+async def test_a_wait_beyond_patience_is_refused_and_others_are_not(
+    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
+) -> None:
+    # Nothing is known of how fast the line moves: ten seconds each, one at a time.
+    settings.QUEUE_PATIENCE_S = 25
+    conversation = await api.new_conversation()
+    await fill_line(user, 4)
+    await publish_line(event_log)
+    path = f"/conversations/{conversation}/messages"
+    assert (await api.call("post", path, {"content": "Hi"})).status_code == 503
+    settings.QUEUE_PATIENCE_S = 45
+    assert await api.enqueue(conversation, "Hi")
+
+
+async def test_the_next_sends_count_before_the_line_is_looked_at_again(
+    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
+) -> None:
+    settings.QUEUE_LIMIT = 5
+    await fill_line(user, 3)
+    await publish_line(event_log)
+    conversations = [await api.new_conversation() for _ in range(3)]
+    sent = [
+        (
+            await api.call(
+                "post",
+                f"/conversations/{one}/messages",
+                {"content": "Hi"},
+                accept="application/json",
+            )
+        ).status_code
+        for one in conversations
+    ]
+    assert sent == [202, 202, 503]
+
+
+async def test_a_retried_send_is_never_refused_for_a_line(
+    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
+) -> None:
+    conversation = await api.new_conversation()
+    key = {"idempotency-key": "the-same"}
+    first = await api.enqueue(conversation, "Hi", **key)
+    settings.QUEUE_LIMIT = 1
+    await publish_line(event_log)
+    assert await api.enqueue(conversation, "Hi", **key) == first
+
+
+async def test_auto_turns_to_a_cheaper_model_while_the_line_is_long(
+    api: ApiClient, user: User, two_lanes: None, event_log: EventLog
+) -> None:
+    asked = (
+        "Prove step by step that the square root of two is irrational, then derive it in Python."
+    )
+    before = await enqueue(api, "auto", asked)
+    assert (
+        await db_call(Generation.objects.get, pk=before["generationId"])
+    ).routed_model == "first"
+    announce_line("first", wait_s=30)
+    after = await db_call(
+        Generation.objects.get, pk=(await enqueue(api, "auto", asked))["generationId"]
+    )
+    assert (after.routed_model, after.route_reason) == ("second", "others are busy")
+    # Who chose a model gets it, and waits.
+    chosen = await enqueue(api, "first", asked)
+    assert (
+        await db_call(Generation.objects.get, pk=chosen["generationId"])
+    ).routed_model == "first"
+
+
+async def test_while_the_line_is_long_an_answer_gets_a_shorter_context(
+    api: ApiClient, user: User, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    conversation = await api.new_conversation()
+    async with working(event_log, "only", concurrency=1):
+        for _ in range(3):
+            await api.send(conversation, "word " * 1_500)
+        assert len(provider.requests()[-1]["body"]["messages"]) == 5
+        announce_line("local", wait_s=30)
+        await api.send(conversation, "word " * 1_500)
+    # The question is whole, and one exchange is left before it.
+    assert len(provider.requests()[-1]["body"]["messages"]) == 3
