@@ -51,7 +51,7 @@ gates: .venv/dev
 
 # SQLite, in-process parts, the real local model, a real browser.
 unit: .venv/dev browser
-	$(BIN)/pytest -m "not faults" --numprocesses 2 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -m "not faults" --numprocesses 3 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report
 	@for part in $(COVERED); do \
 		echo "Branches and lines of $$part: at least 95 %"; \
@@ -62,7 +62,7 @@ unit: .venv/dev browser
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
 	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db \
-		--numprocesses 2 --dist loadfile tests/core tests/accounts tests/conversations
+		--numprocesses 4 --dist loadfile tests/core tests/accounts tests/conversations
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
 faults: .venv/dev
