@@ -132,6 +132,7 @@ class Production:
         webs: int = 1,
         workers: int = 1,
         concurrency: int = 50,
+        is_hosted: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.postgres = Postgres(folder / "postgres")
@@ -150,6 +151,7 @@ class Production:
             "ANTHROPIC_API_KEY": "",
             "LOCAL_MODEL_URL": provider_url,
             "LOCAL_MODEL_API_KEY": "scripted",
+            **(_hosted_by(provider_url) if is_hosted else {}),
             "FREE_SENDS_PER_MINUTE": "1000000",
             "FREE_SENDS_PER_DAY": "1000000",
             "REQUESTS_PER_MINUTE": "1000000",
@@ -241,10 +243,14 @@ def running_production(
     webs: int = 1,
     workers: int = 1,
     concurrency: int = 50,
+    is_hosted: bool = False,
     environment: Mapping[str, str] | None = None,
     provider_arguments: tuple[str, ...] = (),
 ) -> Iterator[tuple[Production, ScriptedProvider]]:
-    """Yield a deployment that is ready to answer, and the provider that its answers come from."""
+    """Yield a deployment that is ready to answer, and the provider that its answers come from.
+
+    One that `is_hosted` answers for the shipped Claude models, and otherwise for the local one.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="parley-production-") as folder,
         ScriptedProvider(*provider_arguments) as provider,
@@ -255,6 +261,7 @@ def running_production(
             webs=webs,
             workers=workers,
             concurrency=concurrency,
+            is_hosted=is_hosted,
             environment=environment,
         )
         try:
@@ -263,6 +270,14 @@ def running_production(
             yield production, provider
         finally:
             production.stop()
+
+
+def _hosted_by(provider_url: str) -> dict[str, str]:
+    return {
+        "ANTHROPIC_API_KEY": "scripted",
+        "ANTHROPIC_BASE_URL": provider_url,
+        "LOCAL_MODEL_URL": "",
+    }
 
 
 # What it goes on to say after a break is not for sure its own continuation, so it begins anew.

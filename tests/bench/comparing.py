@@ -97,6 +97,8 @@ def open_bench(stack: ExitStack, load: Load) -> Bench:
     production, provider = stack.enter_context(
         running_production(
             concurrency=most + SPARE_SLOTS,
+            # Its connections are kept from answer to answer, as the relay's are.
+            is_hosted=True,
             provider_arguments=(*pace, "--tokens", str(load.tokens)),
         )
     )
