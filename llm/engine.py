@@ -150,6 +150,7 @@ class _Call:
         self._means = means
         # What a seam was fed; it may have kept some of it to itself.
         self._fed = ""
+        means.budget.note_call(spec.provider)
 
     @property
     def has_begun(self) -> bool:
@@ -189,7 +190,6 @@ class _Call:
         if not self.parts:
             self._tell_quota()
             self._means.gate.heard(self._spec)
-            self._means.budget.note_success(self._spec.provider)
             yield Chosen(self._spec, self.kept)
         self.parts.append(text)
         yield TextDelta(text)
@@ -201,8 +201,6 @@ class _Call:
         self._means.gate.leave(self._spec, self.error, was_heard=self.was_heard)
         ending: CallEnding = "finished" if self.finished else "stopped"
         if self.error is not None:
-            if self.error.retryable:
-                self._means.budget.note_failure(self._spec.provider)
             ending = "failed"
         told = self.sheet.announced if self.sheet.is_whole else None
         if self.finished is not None:
@@ -298,13 +296,16 @@ class _Trail:
 
     def _delay_s(self, error: ProviderError | UnknownModel) -> float | None:
         spec = self.spec
-        if isinstance(error, UnknownModel) or not self._means.budget.allows(spec.provider):
+        if isinstance(error, UnknownModel):
             return None
         breaks = self._breaks[spec.name]
         if breaks > (1 if self._has_another else MAX_BREAKS):
             return None
         attempt = max(self._failed_calls, breaks - 1 if self._has_another else 0)
-        return retry_delay_s(error, attempt=attempt, has_another=self._has_another)
+        delay_s = retry_delay_s(error, attempt=attempt, has_another=self._has_another)
+        if delay_s is None or not self._means.budget.take(spec.provider):
+            return None
+        return delay_s
 
     def _give_up(self, error: ProviderError | UnknownModel) -> None:
         for other in self._failures:

@@ -1,8 +1,9 @@
-"""Whether, and how long after, a failed request is tried again; no clock, no I/O."""
+"""Whether, and how long after, a failed request is tried again; no I/O."""
 
 from __future__ import annotations
 
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -15,8 +16,10 @@ MAX_DELAY_S = 8.0
 MAX_RETRIES_BEFORE_ANOTHER = 1
 LASTING = (ProviderOverloaded, ProviderRateLimited, ProviderTimeout)
 
-BUDGET_TOKENS = 200.0
-TOKENS_PER_SUCCESS = 0.5
+# Retries that may be made at once, and what they grow back by.
+MOST_TOKENS = 100.0
+TOKENS_PER_S = 10.0
+TOKENS_PER_CALL = 0.2
 
 
 def retry_delay_s(
@@ -45,21 +48,33 @@ def retry_delay_s(
 
 
 class RetryBudget:
-    """Lets retries be a fraction of what succeeds, so that they do not keep a provider down.
+    """Lets retries be a fraction of all calls, so that they do not keep a provider down.
 
-    A token bucket for each provider, after gRPC's proposal A6, "Client Retries": a failure takes a
-    token, a success gives a part of one, and below half of them nothing is tried again.
+    A token bucket for each provider, with what Finagle gives by default ("Retry Budgets",
+    finagle.github.io/blog/2016/02/08/retry-budgets): a retry takes a token, each call gives a fifth
+    of one, and ten come with each second, so that an outage does not outlast itself here and few
+    calls can be tried again as well as many.
     """
 
-    def __init__(self) -> None:
-        self._tokens: defaultdict[str, float] = defaultdict(lambda: BUDGET_TOKENS)
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tokens: defaultdict[str, float] = defaultdict(lambda: MOST_TOKENS)
+        self._seen_at: dict[str, float] = {}
 
-    def note_success(self, provider: str) -> None:
-        self._tokens[provider] = min(BUDGET_TOKENS, self._tokens[provider] + TOKENS_PER_SUCCESS)
+    def note_call(self, provider: str) -> None:
+        """Note that a call is made, whether for the first time or again."""
+        self._put(provider, TOKENS_PER_CALL)
 
-    def note_failure(self, provider: str) -> None:
-        self._tokens[provider] = max(0.0, self._tokens[provider] - 1)
+    def take(self, provider: str) -> bool:
+        """Say whether a failed call may be made again; if so, that counts as a retry."""
+        self._put(provider, 0.0)
+        if self._tokens[provider] < 1:
+            return False
+        self._tokens[provider] -= 1
+        return True
 
-    def allows(self, provider: str) -> bool:
-        """Say whether a failed request may be sent again."""
-        return self._tokens[provider] > BUDGET_TOKENS / 2
+    def _put(self, provider: str, tokens: float) -> None:
+        now = self._clock()
+        tokens += (now - self._seen_at.get(provider, now)) * TOKENS_PER_S
+        self._seen_at[provider] = now
+        self._tokens[provider] = min(MOST_TOKENS, self._tokens[provider] + tokens)

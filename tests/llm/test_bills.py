@@ -18,6 +18,7 @@ from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.providers.http import HttpProvider
 from llm.providers.openai import OpenAiProvider
+from llm.retry import RetryBudget
 from llm.tokens import count_turn, estimate_tokens
 from llm.types import TextDelta
 from tests.fakes.provider_process import ScriptedProvider
@@ -44,10 +45,10 @@ async def adapter(scripted: ScriptedProvider, protocol: str) -> AsyncIterator[Ht
 async def call_once(adapter: HttpProvider, *, texts: int | None = None) -> list[Call]:
     """Return what one call cost, given up after so many texts or when it failed."""
     calls: list[Call] = []
-    means = Means()
     # A budget without tokens: nothing is tried again.
-    for _ in range(1_000):
-        means.budget.note_failure(SPEC.provider)
+    means = Means(budget=RetryBudget(clock=lambda: 0.0))
+    while means.budget.take(SPEC.provider):
+        pass
 
     async def open_candidate(spec: object) -> Candidate:
         return Candidate(SPEC, adapter, HELLO)

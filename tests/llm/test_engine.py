@@ -27,7 +27,7 @@ from llm.errors import (
 )
 from llm.pricing import Call
 from llm.providers.base import CallSheet
-from llm.retry import BUDGET_TOKENS
+from llm.retry import MOST_TOKENS, RetryBudget
 from llm.types import Finished, Prompt, StreamEvent, TextDelta, Turn, Usage
 from tests.llm.asking import HELLO
 
@@ -158,9 +158,9 @@ async def test_another_model_is_asked_soon(error: ProviderError, calls: int):
 
 
 async def test_what_fails_most_of_the_time_is_not_tried_again():
-    means = Means(sleep=no_wait)
-    for _ in range(int(BUDGET_TOKENS)):
-        means.budget.note_failure(FIRST.provider)
+    means = Means(sleep=no_wait, budget=RetryBudget(clock=lambda: 0.0))
+    while means.budget.take(FIRST.provider):
+        pass
     provider = Queue([StreamCut()], [TextDelta("Hi"), DONE])
     with pytest.raises(StreamCut):
         await complete(provider, means=means)
@@ -277,11 +277,10 @@ async def test_a_stand_in_with_too_small_a_window_is_passed_over():
 
 
 async def test_a_question_that_is_refused_costs_no_retries():
-    means = Means(sleep=no_wait)
-    for _ in range(int(BUDGET_TOKENS)):
-        with pytest.raises(ContextOverflow):
-            await complete(Queue([ContextOverflow()]), means=means)
-    assert means.budget.allows(FIRST.provider)
+    means = Means(sleep=no_wait, budget=RetryBudget(clock=lambda: 0.0))
+    with pytest.raises(ContextOverflow):
+        await complete(Queue([ContextOverflow()]), means=means)
+    assert sum(iter(lambda: means.budget.take(FIRST.provider), False)) == MOST_TOKENS
 
 
 async def test_an_empty_route_is_a_mistake_of_the_caller():

@@ -3,7 +3,37 @@ from __future__ import annotations
 import pytest
 
 from llm.errors import ProviderRateLimited, ProviderRejected, ProviderUnavailable
-from llm.retry import MAX_RETRIES, retry_delay_s
+from llm.retry import MAX_RETRIES, RetryBudget, retry_delay_s
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def count_retries(budget: RetryBudget) -> int:
+    count = 0
+    while budget.take("one"):
+        count += 1
+    return count
+
+
+def test_retries_are_a_fifth_of_calls_and_ten_a_second_besides():
+    clock = Clock()
+    budget = RetryBudget(clock=clock)
+    assert count_retries(budget) == 100
+    for _ in range(51):
+        budget.note_call("one")
+    assert count_retries(budget) == 10
+    clock.now = 2.0
+    assert count_retries(budget) == 20
+    # Another provider's calls are no concern of these.
+    budget.note_call("other")
+    assert count_retries(budget) == 0
+    clock.now = 1_000.0
+    assert count_retries(budget) == 100
 
 
 def longest(low: float, high: float) -> float:
