@@ -285,10 +285,13 @@ def take_new_attempt(claim: Claim) -> Claim:
     return further
 
 
-def hand_over(claim: Claim) -> bool:
-    """Put an unfinished generation back in the queue, for another worker to go on with."""
+def hand_over(claim: Claim, **changes: Any) -> bool:
+    """Put an unfinished generation back in the queue, for another worker to go on with.
+
+    False if it was not this claim's any more; then nothing changes.
+    """
     returned = Generation.objects.filter(_held(claim)).update(
-        state=State.QUEUED, claims=F("claims") - 1, lease_owner="", lease_until=None
+        state=State.QUEUED, claims=F("claims") - 1, lease_owner="", lease_until=None, **changes
     )
     return returned == 1
 

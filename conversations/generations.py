@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from chatbot.accounts.ledger import Payer, settle_calls
+from chatbot.accounts.ledger import Payer, charge_calls, settle_calls
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
 from chatbot.core.prepared import Kind, PreparedUpdate
-from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, lapsed
+from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, hand_over, lapsed
 from conversations.estimates import estimate_call
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
@@ -31,17 +32,24 @@ from llm.types import Usage
 
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
 UNHELD_SEQ = 2
+NOTHING = Usage(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended; `calls` are all that were made for the answer, in order."""
+    """How an attempt ended; `calls` are all that were made for the answer, in order.
+
+    `charged` and `charged_micros` are what others used that were charged before, when a worker let
+    the generation go.
+    """
 
     state: State
     text: str
     last_seq: int = 0
     tokens: int = 0
     calls: tuple[Call, ...] = ()
+    charged: Usage = NOTHING
+    charged_micros: int = 0
     model: str = ""
     provider: str = ""
     route_reason: str = ""
@@ -52,11 +60,17 @@ class Outcome:
 
     @property
     def usage(self) -> Usage:
-        return sum((call.usage for call in self.calls), start=Usage(0, 0))
+        return sum((call.usage for call in self.calls), start=self.charged)
 
     @property
     def cost_micros(self) -> int:
-        return sum(call.cost_micros for call in self.calls)
+        return sum((call.cost_micros for call in self.calls), start=self.charged_micros)
+
+
+def charged_before(generation: Generation) -> dict[str, Any]:
+    """Return what an outcome says of calls that were charged before, from a claimed row."""
+    usage = Usage(generation.input_tokens, generation.output_tokens, generation.cached_tokens)
+    return {"charged": usage, "charged_micros": generation.cost_micros}
 
 
 _MESSAGE_STATUS = {
@@ -182,14 +196,40 @@ def _charge(
     generation: Generation, calls: tuple[Call, ...], *, first_token_ms: int | None = None
 ) -> None:
     """Settle the budget and write the ledger; the caller has ended the generation."""
-    payer = Payer(generation.user_id, generation.conversation.user.plan, generation.budget_month)
     settle_calls(
-        payer,
+        _payer(generation),
         calls,
         source=generation.pk,
         reserved=generation.reserved_tokens,
         first_token_ms=first_token_ms,
+        has_earlier=bool(generation.charged_attempt),
     )
+
+
+def _payer(generation: Generation) -> Payer:
+    return Payer(generation.user_id, generation.conversation.user.plan, generation.budget_month)
+
+
+@transaction.atomic
+def hand_over_generation(claim: Claim, generation: Generation, calls: Sequence[Call]) -> bool:
+    """Put a generation back in the queue and charge the calls made for it under this claim.
+
+    False if it was not this claim's any more; then nothing is charged.
+    """
+    if not calls:
+        return hand_over(claim)
+    usage = sum((call.usage for call in calls), start=NOTHING)
+    is_ours = hand_over(
+        claim,
+        charged_attempt=claim.attempt,
+        input_tokens=F("input_tokens") + usage.input_tokens,
+        cached_tokens=F("cached_tokens") + usage.cache_read_tokens,
+        output_tokens=F("output_tokens") + usage.output_tokens,
+        cost_micros=F("cost_micros") + sum(call.cost_micros for call in calls),
+    )
+    if is_ours:
+        charge_calls(_payer(generation), calls, source=generation.pk)
+    return is_ours
 
 
 @transaction.atomic
@@ -238,6 +278,7 @@ def fail_abandoned(generation: Generation, text: str) -> Ended | None:
         last_seq=UNHELD_SEQ,
         tokens=count_turn(text) if text else 0,
         calls=(estimate_call(generation, text=text, ending="lost"),),
+        **charged_before(generation),
         error_code=WorkerLost.code,
         error_message=WorkerLost.sentence,
     )

@@ -19,7 +19,7 @@ from conversations.choosing import Kept, kept_route
 from conversations.claims import Claim, LeaseLost
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
-from conversations.generations import Outcome, finish_generation
+from conversations.generations import Outcome, charged_before, finish_generation
 from conversations.models import Generation, Message, State
 from conversations.places import fit_to_load
 from conversations.prompts import Task, load_task
@@ -46,6 +46,7 @@ class GenerationRun:
     def __init__(self, claim: Claim, generation: Generation, log: EventLog, gate: SlotGate) -> None:
         self._gate = gate
         self._generation = generation
+        self._claimed_attempt = claim.attempt
         self._answer: Message | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
         # Who may answer, as it was decided and as things stand, best first; then who does.
@@ -64,6 +65,11 @@ class GenerationRun:
     def generation(self) -> Generation:
         """The row as it was claimed."""
         return self._generation
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """The calls that were made so far; complete once `run` has returned or raised."""
+        return self._calls
 
     @property
     def was_refused(self) -> bool:
@@ -218,6 +224,7 @@ class GenerationRun:
             text=text,
             tokens=count_turn(text) if text else 0,
             calls=tuple(self._calls),
+            **charged_before(self._generation),
             model=spec.name if spec else "",
             provider=spec.provider if spec else "",
             route_reason=self._kept.reason if is_first else Reason.STAND_IN,
@@ -230,7 +237,9 @@ class GenerationRun:
     def _bill_lost(self) -> None:
         """Bill another worker's call by the text that it left: nobody else is there to tell."""
         text, spec = self._log.text, self._spec
-        if not text or spec is None:
+        # One that let the generation go in order has told.
+        has_told = self._generation.charged_attempt == self._claimed_attempt - 1
+        if not text or spec is None or has_told:
             return
         prompt = self._prompts[spec.name]
         asked = sum(count_turn(turn.text) for turn in prompt.turns) + count_turn(prompt.system)

@@ -15,9 +15,10 @@ from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.metrics import RUNNING
 from chatbot.core.tasks import spawn
 from conversations.admission import SlotAdmission, Work, take_work
-from conversations.claims import Claim, LeaseLost, hand_over, heartbeat_s
+from conversations.claims import LeaseLost, heartbeat_s
 from conversations.dispatch import Bell, announce_work, hang_bell, hear_other_processes, remove_bell
 from conversations.eventlog import EventLog, Fenced
+from conversations.generations import hand_over_generation
 from conversations.leases import Leases
 from conversations.queueboard import QueueBoard
 from conversations.reaper import reap
@@ -136,9 +137,11 @@ class GenerationWorker:
         if runs:
             await asyncio.wait(set(runs))
         for run in runs.values():
-            claim = run.claim
-            otherwise = f"{claim.generation_id} waits for its lease to lapse"
-            await self._try(_hand_over, claim, otherwise=otherwise)
+            await self._hand_over(_hand_over_at_once, run)
+
+    async def _hand_over(self, how: Callable[[GenerationRun], object], run: GenerationRun) -> None:
+        otherwise = f"{run.claim.generation_id} waits for its lease to lapse"
+        await self._try(how, run, otherwise=otherwise)
 
     async def _look_for_work(self) -> None:
         try:
@@ -223,8 +226,7 @@ class GenerationWorker:
         if not run.was_refused:
             # No limit has learned of it.
             self._admission.shun(run.generation.routed_model)
-        otherwise = f"{run.claim.generation_id} waits for its lease to lapse"
-        await self._try(hand_over, run.claim, otherwise=otherwise)
+        await self._hand_over(_hand_over, run)
         self._wake.set()
 
     def _hear_of_lane(self, lane: Lane) -> None:
@@ -305,6 +307,10 @@ class GenerationWorker:
             logger.exception("%s", otherwise)
 
 
-def _hand_over(claim: Claim) -> None:
-    if hand_over(claim):
+def _hand_over(run: GenerationRun) -> bool:
+    return hand_over_generation(run.claim, run.generation, run.calls)
+
+
+def _hand_over_at_once(run: GenerationRun) -> None:
+    if _hand_over(run):
         announce_work()

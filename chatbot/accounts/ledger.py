@@ -74,14 +74,38 @@ def settle_calls(
     source: UUID,
     reserved: int,
     first_token_ms: int | None = None,
+    has_earlier: bool = False,
 ) -> None:
     """Charge the calls made for an answer in place of what was reserved, and write them down.
 
     `source` is the generation. Call it once, in the transaction that ends the generation.
+    `has_earlier`: some of its calls were charged before, by `charge_calls`.
     """
     assert payer.user_id is not None
     settle_tokens(payer.user_id, month=payer.month, reserved=reserved, spent=_sum(calls))
-    _write(payer, Purpose.ANSWER, calls, source=source, first_token_ms=first_token_ms)
+    first = _count_calls(source) if has_earlier else 0
+    _write(
+        payer,
+        Purpose.ANSWER,
+        calls,
+        source=source,
+        first=first,
+        first_token_ms=first_token_ms,
+    )
+
+
+def charge_calls(payer: Payer, calls: Sequence[Billed], *, source: UUID) -> None:
+    """Charge calls for an answer that is not over yet, beside what is reserved for all of it.
+
+    Call it in the transaction in which whoever made them lets the generation go.
+    """
+    assert payer.user_id is not None
+    settle_tokens(payer.user_id, month=payer.month, reserved=0, spent=_sum(calls))
+    _write(payer, Purpose.ANSWER, calls, source=source, first=_count_calls(source), is_over=False)
+
+
+def _count_calls(source: UUID) -> int:
+    return LedgerEntry.objects.filter(source=source, purpose=Purpose.ANSWER).count()
 
 
 def record_calls(
@@ -135,7 +159,9 @@ def _write(
     calls: Sequence[Billed],
     *,
     source: UUID,
+    first: int = 0,
     first_token_ms: int | None = None,
+    is_over: bool = True,
 ) -> None:
     if not calls:
         return
@@ -157,11 +183,12 @@ def _write(
             ending=call.ending,
             month=payer.month,
         )
-        for number, call in enumerate(calls)
+        for number, call in enumerate(calls, start=first)
     ]
-    last = entries[-1]
-    last.models_asked = len({call.model for call in calls})
-    last.first_token_ms = first_token_ms
+    if is_over:
+        last = entries[-1]
+        last.models_asked = len({call.model for call in calls})
+        last.first_token_ms = first_token_ms
     insert(*entries)
 
 

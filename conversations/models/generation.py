@@ -38,6 +38,9 @@ class Generation(models.Model):
     answer_id = models.UUIDField(editable=False)
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    charged_attempt = models.PositiveIntegerField(
+        default=0, help_text="the last attempt whose calls were charged when it was handed over"
+    )
     claims = models.PositiveSmallIntegerField(
         default=0, help_text="workers that took it and did not hand it back"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -143,3 +144,58 @@ async def test_a_stopped_answer_is_charged_as_far_as_it_came(
     (entry,) = await entries()
     assert (entry.ending, entry.is_metered) == ("stopped", False)
     assert await spent_of(user) == entry.tokens > 0
+
+
+async def test_each_worker_charges_its_own_calls_when_it_hands_over(
+    api: ApiClient, user: User, hosted: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    held = {"tokens": 9, "hold_after": 3}
+    rest = {"input_tokens": 80, "tokens": 2}
+    provider.script(held, rest)
+    conversation = await api.new_conversation(model="by-contract")
+    reference = await api.enqueue(conversation, "Hello")
+    events = reference["eventsUrl"].removeprefix("/api/v1")
+    # Left in order, in the middle of the answer.
+    async with running_worker(event_log), aclosing(api.stream("get", events)) as frames:
+        async for frame in frames:
+            if frame.event == "delta":
+                break
+    (first,) = await entries()
+    assert (first.ending, first.models_asked, first.is_metered) == ("stopped", 0, False)
+    assert await spent_of(user) == first.tokens > 0
+    async with running_worker(event_log):
+        done = [frame async for frame in api.stream("get", events)][-1]
+    assert done.event == "done"
+    first, second = await entries()
+    assert [first.number, second.number] == [0, 1]
+    assert (second.ending, second.models_asked, second.input_tokens) == ("finished", 1, 80)
+    assert await spent_of(user) == first.tokens + second.tokens
+    assert done.data["usage"] == {
+        "inputTokens": first.input_tokens + 80,
+        "cachedTokens": 0,
+        "outputTokens": first.output_tokens + second.output_tokens,
+        "costMicros": first.cost_micros + second.cost_micros,
+    }
+
+
+async def test_an_answer_that_waits_again_has_its_calls_charged(
+    api: ApiClient, user: User, hosted: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    get_registry().means.sleep = _at_once
+    # It breaks off, and is one too many for its provider from then on, until there is room.
+    broken = {"tokens": 9, "cut_after": 4}
+    full = {"status": 529}
+    provider.script(broken, *[full] * 5, {"input_tokens": 80, "tokens": 2})
+    async with running_worker(event_log):
+        conversation = await api.new_conversation(model="by-contract")
+        frames = await api.send(conversation, "Hello")
+    assert frames[-1].event == "done"
+    found = await entries()
+    assert [one.number for one in found] == list(range(len(found)))
+    assert [one.ending for one in found] == ["failed", "finished"]
+    assert [one.models_asked for one in found] == [0, 1]
+    assert await spent_of(user) == sum(one.tokens for one in found)
+
+
+async def _at_once(delay_s: float) -> None:
+    await asyncio.sleep(0)
