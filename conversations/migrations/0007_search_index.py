@@ -2,7 +2,6 @@
 
 import conversations.models.search
 import django.db.models.deletion
-from django.conf import settings
 from django.db import migrations, models
 
 
@@ -10,7 +9,6 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('conversations', '0006_override_lane_limits'),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -19,6 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('user_id', models.UUIDField(editable=False)),
+                ('conversation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='conversations.conversation')),
                 ('seq', models.PositiveIntegerField(help_text='of the message; 0 is the title')),
                 ('at', models.DateTimeField(help_text='when the message was written')),
                 ('terms', conversations.models.search.TermsField(editable=False)),
@@ -35,11 +34,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='generation',
             index=models.Index(condition=models.Q(('search_due', True), ('state__in', ('completed', 'stopped', 'halted', 'failed'))), fields=['finished'], name='generation_search_due'),
-        ),
-        migrations.AddField(
-            model_name='searchentry',
-            name='conversation',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='conversations.conversation'),
         ),
         migrations.AddConstraint(
             model_name='searchentry',

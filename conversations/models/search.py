@@ -32,7 +32,7 @@ def _as_word(term: int) -> str:
 
 
 @TermsField.register_lookup
-class TermsMatch(Lookup):  # type: ignore[type-arg]  # not generic when it runs
+class TermsMatch(Lookup):
     """`terms__match=(all_of, any_of)`: has all the first terms and, if there are any, one of the
     others."""
 

@@ -37,11 +37,12 @@ _SPACELESS = (
     "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f"
     "\U00020000-\U0003ffff"
 )
+_CURLY = "\u2019"
 _RUNS = re.compile(f"[{_SPACELESS}]+|[^{_SPACELESS}]+")
 _IS_SPACELESS = re.compile(f"[{_SPACELESS}]")
 # The parts of a name in code: parse_HTTPHeader2.
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_LETTERS = re.compile(r"[^'’_]+")
+_LETTERS = re.compile(f"[^'{_CURLY}_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _MARKS = ("Mn", "Mc", "Me")
 _INNER = (*_MARKS, "Cf")
@@ -80,7 +81,7 @@ def _tokens() -> re.Pattern[str]:
                 ranges.append([code, code])
     inner = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
     word = rf"[\w{inner}]+"
-    return re.compile(rf"{word}(?:['’]{word})*(?:\+\+|#(?!\w))?|[^\s\x00-\x7f]")
+    return re.compile(rf"{word}(?:['{_CURLY}]{word})*(?:\+\+|#(?!\w))?|[^\s\x00-\x7f]")
 
 
 def find_tokens(text: str) -> Iterator[re.Match[str]]:
@@ -117,7 +118,7 @@ def _split_run(token: str, start: int) -> list[Word]:
 
 
 def _word(token: str, start: int, *, part: bool = False) -> Word | None:
-    folded = _fold(token.replace("’", "'").strip("'_"))
+    folded = _fold(token.replace(_CURLY, "'").strip("'_"))
     if not folded:
         return None
     is_word = folded.replace("'", "").isalpha()
