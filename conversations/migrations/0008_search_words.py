@@ -5,7 +5,8 @@ from typing import Any
 from django.db import migrations
 
 # The arrays are needed for writing the index only: out of line, the rows that a search reads stay
-# small. What was added lately is searched one by one, so there may be one megabyte of it.
+# small. How often a term occurs is not to be kept: it would say which word it is, and have common
+# ones found by reading everything, arrays included. What was added lately is searched one by one, so there may be one megabyte of it.
 #
 # On SQLite it is an index of its own, kept in step by triggers; see section 4.4.3 of
 # https://www.sqlite.org/fts5.html. What makes the table anew has to make the triggers anew.
@@ -19,6 +20,7 @@ _REMOVE = """
 FORWARDS = {
     "postgresql": (
         "ALTER TABLE conversations_searchentry ALTER COLUMN terms SET STORAGE EXTERNAL",
+        "ALTER TABLE conversations_searchentry ALTER COLUMN terms SET STATISTICS 0",
         "ALTER TABLE conversations_searchentry SET (toast_tuple_target = 128)",
         "CREATE INDEX search_entry_terms ON conversations_searchentry USING gin (terms)"
         " WITH (gin_pending_list_limit = 1024)",

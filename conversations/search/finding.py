@@ -23,7 +23,7 @@ from conversations.queries import try_cipher
 from conversations.sealing import open_column, open_message, report_unreadable
 from conversations.search.blinding import Blinder
 from conversations.search.indexing import SEARCHED
-from conversations.search.snippets import cut_snippet
+from conversations.search.snippets import SNIPPET_CHARS, cut_snippet
 from conversations.search.terms import Query, parse_query
 from conversations.views import view_conversation
 
@@ -139,7 +139,7 @@ def _item(
     except CannotOpen as exc:
         report_unreadable(f"search result {conversation.pk}/{candidate.seq}", exc)
         return None
-    spans = query.find_in(text)
+    spans = query.find_in(text, within=SNIPPET_CHARS)
     if spans is None:
         return None
     return {

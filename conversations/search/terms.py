@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from conversations.search.words import Word, find_tokens, split_token
+from conversations.search.words import Word, all_tokens, find_tokens, split_token
 
 # What a pasted book may take: 16 KB. An answer of 500 tokens has about 400 terms.
 MAX_TERMS = 4_000
@@ -80,6 +80,10 @@ class Query:
     sought: tuple[Sought, ...]
     # What each token met means to this query: a page opens many texts of the same words.
     _known: dict[str, tuple[tuple[int, Span], ...]] = field(default_factory=dict, compare=False)
+    _initials: set[str] = field(default_factory=set, compare=False)
+
+    def __post_init__(self) -> None:
+        self._initials.update(one.word.text[0] for one in self.sought)
 
     def all_of(self) -> set[str]:
         """Return the terms that must all be there."""
@@ -103,19 +107,31 @@ class Query:
         lengths = [length for length in PREFIX_CHARS if length <= len(one.word.text)]
         return f"p{one.word.text[: lengths[-1]]}" if one.is_open and lengths else ""
 
-    def find_in(self, text: str) -> list[Span] | None:
-        """Return where the words stand in a text, in order, or None unless all of them do."""
-        met: set[int] = set()
+    def find_in(self, text: str, *, within: int) -> list[Span] | None:
+        """Return where the words stand in a text, or None unless all of them do.
+
+        In order, those among the `within` characters after the first.
+        """
+        # Most texts that only begin like a match are told apart here, which is quick.
+        tokens = all_tokens(text)
+        met = {number for token in tokens for number, _ in self._meaning(token)}
+        if len(met) < len(self.sought):
+            return None
         spans: list[Span] = []
         for token in find_tokens(text):
-            for number, (start, end) in self._meaning(token[0]):
-                met.add(number)
+            if spans and token.start() > spans[0][0] + within:
+                break
+            for _, (start, end) in self._meaning(token[0]):
                 spans.append((token.start() + start, token.start() + end))
-        return spans if len(met) == len(self.sought) else None
+        return spans
 
     def _meaning(self, token: str) -> Sequence[tuple[int, Span]]:
         found = self._known.get(token)
         if found is None:
+            # A stem begins as its word does, in English at least; most tokens end here.
+            is_plain = token.isascii() and token.isalpha() and token[1:].islower()
+            if is_plain and token[0].lower() not in self._initials:
+                return ()
             found = self._known[token] = tuple(
                 (number, span)
                 for word in split_token(token)

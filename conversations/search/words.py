@@ -89,6 +89,11 @@ def find_tokens(text: str) -> Iterator[re.Match[str]]:
     return _tokens().finditer(text, 0, MAX_CHARS)
 
 
+def all_tokens(text: str) -> set[str]:
+    """Return the same tokens, each once."""
+    return set(_tokens().findall(text, 0, MAX_CHARS))
+
+
 def split_token(token: str) -> list[Word]:
     """Return the words of a token; of a name in code the whole first, then its parts."""
     if token.isascii() and token.isalpha() and token[1:].islower():
