@@ -78,12 +78,10 @@ class Query:
     """What was asked for: all of these words, in one message or title, in any order."""
 
     sought: tuple[Sought, ...]
-    # What each token met means to this query: a page opens many texts of the same words.
+    # What tokens mean to this query, and which mean nothing: a page opens many texts that share most
+    # of their words.
     _known: dict[str, tuple[tuple[int, Span], ...]] = field(default_factory=dict, compare=False)
-    _initials: set[str] = field(default_factory=set, compare=False)
-
-    def __post_init__(self) -> None:
-        self._initials.update(one.word.text[0] for one in self.sought)
+    _idle: set[str] = field(default_factory=set, compare=False)
 
     def all_of(self) -> set[str]:
         """Return the terms that must all be there."""
@@ -113,9 +111,7 @@ class Query:
         In order, those among the `within` characters after the first.
         """
         # Most texts that only begin like a match are told apart here, which is quick.
-        tokens = all_tokens(text)
-        met = {number for token in tokens for number, _ in self._meaning(token)}
-        if len(met) < len(self.sought):
+        if not self._has_all(all_tokens(text) - self._idle):
             return None
         spans: list[Span] = []
         for token in find_tokens(text):
@@ -125,19 +121,29 @@ class Query:
                 spans.append((token.start() + start, token.start() + end))
         return spans
 
+    def _has_all(self, tokens: set[str]) -> bool:
+        met: set[int] = set()
+        for token in tokens:
+            met.update(number for number, _ in self._meaning(token))
+            if len(met) == len(self.sought):
+                return True
+        return False
+
     def _meaning(self, token: str) -> Sequence[tuple[int, Span]]:
+        if token in self._idle:
+            return ()
         found = self._known.get(token)
         if found is None:
-            # A stem begins as its word does, in English at least; most tokens end here.
-            is_plain = token.isascii() and token.isalpha() and token[1:].islower()
-            if is_plain and token[0].lower() not in self._initials:
-                return ()
-            found = self._known[token] = tuple(
+            found = tuple(
                 (number, span)
                 for word in split_token(token)
                 for number, one in enumerate(self.sought)
                 if (span := one.find_in(word)) is not None
             )
+            if found:
+                self._known[token] = found
+            else:
+                self._idle.add(token)
         return found
 
 

@@ -84,14 +84,22 @@ def _tokens() -> re.Pattern[str]:
     return re.compile(rf"{word}(?:['{_CURLY}]{word})*(?:\+\+|#(?!\w))?|[^\s\x00-\x7f]")
 
 
+# The same for ASCII, several times as quick.
+_ASCII_TOKENS = re.compile(r"\w+(?:'\w+)*(?:\+\+|#(?!\w))?", re.ASCII)
+
+
+def _tokens_in(text: str) -> re.Pattern[str]:
+    return _ASCII_TOKENS if text.isascii() else _tokens()
+
+
 def find_tokens(text: str) -> Iterator[re.Match[str]]:
     """Yield what stands between spaces and punctuation, in order; `split_token` reads it."""
-    return _tokens().finditer(text, 0, MAX_CHARS)
+    return _tokens_in(text).finditer(text, 0, MAX_CHARS)
 
 
 def all_tokens(text: str) -> set[str]:
     """Return the same tokens, each once."""
-    return set(_tokens().findall(text, 0, MAX_CHARS))
+    return set(_tokens_in(text).findall(text, 0, MAX_CHARS))
 
 
 def split_token(token: str) -> list[Word]:
