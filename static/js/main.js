@@ -95,6 +95,7 @@ function go(id) {
   if (id !== store.get().conversationId) {
     history.pushState({}, "", linkTo(id));
     banner.hide();
+    thread.jumpToEnd();
     chat.open(id);
   }
   shell.closeIfSmall();
@@ -225,7 +226,10 @@ store.watch(["title", "conversationId"], ({ title, conversationId }) => {
   document.title = conversationId && title ? `${title} · Parley` : "Parley";
 });
 
-window.addEventListener("popstate", () => chat.open(idInPath()));
+window.addEventListener("popstate", () => {
+  thread.jumpToEnd();
+  chat.open(idInPath());
+});
 
 listenForShortcuts({
   stop: () => {

@@ -22,7 +22,7 @@ export function createResults({ input, list, status, more, scroller }, { store, 
     const title = h("span", { class: "result-title", dir: "auto" }, ...(isTitle ? snippet(match.snippet) : [item.title]));
     const text = isTitle ? null : h("span", { class: "result-text", dir: "auto" }, ...snippet(match.snippet));
     const note = h("span", { class: "result-note",
-      text: [WHO[match.role] ?? "Title", shortDate(new Date(match.createdAt))].join(" · ") });
+      text: [WHO[match.role] ?? "Title", shortDate(match.createdAt)].join(" · ") });
     function click(event) {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
       event.preventDefault();
