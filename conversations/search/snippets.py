@@ -10,7 +10,7 @@ from conversations.search.terms import Span
 
 # About three lines of the page's narrow column.
 BEFORE_CHARS = 40
-SNIPPET_CHARS = 160
+SNIPPET_CHARS = 120
 _SPACE = re.compile(r"\s+")
 
 

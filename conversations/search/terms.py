@@ -102,8 +102,10 @@ class Query:
 
     @staticmethod
     def _beginning(one: Sought) -> str:
-        lengths = [length for length in PREFIX_CHARS if length <= len(one.word.text)]
-        return f"p{one.word.text[: lengths[-1]]}" if one.is_open and lengths else ""
+        if not one.is_open:
+            return ""
+        longest = max(length for length in PREFIX_CHARS if length <= len(one.word.text))
+        return f"p{one.word.text[:longest]}"
 
     def find_in(self, text: str, *, within: int) -> list[Span] | None:
         """Return where the words stand in a text, or None unless all of them do.
@@ -150,7 +152,7 @@ class Query:
 def parse_query(text: str) -> Query | None:
     """Return what a person looks for, or None when there is no word in it.
 
-    The last word may be the beginning of one. Of very many words the first ones count.
+    The last word, from three letters on, may be the beginning of one. Of very many words the first ones count.
     """
     words = [
         word for token in find_tokens(text) for word in split_token(token[0]) if not word.part
@@ -158,4 +160,5 @@ def parse_query(text: str) -> Query | None:
     if not words:
         return None
     closed, last = words[:-1], words[-1]
-    return Query((*map(Sought, closed), Sought(last, is_open=not last.spaceless)))
+    is_open = not last.spaceless and len(last.text) >= PREFIX_CHARS[0]
+    return Query((*map(Sought, closed), Sought(last, is_open=is_open)))

@@ -210,7 +210,7 @@ createSidebar(
 
 createResults(
   { input: byId("search"), list: byId("results"), status: byId("results-status"), more: byId("results-more"), scroller: byId("list-scroll") },
-  { store, searching: createSearch({ api, store }), open: goToMessage, linkTo },
+  { store, searching: createSearch({ api, store }), open: goToMessage, linkTo, say: announce },
 );
 
 for (const link of document.querySelectorAll("[data-new-chat]")) {

@@ -59,7 +59,6 @@ async def test_a_message_is_found_and_shown_in_its_place(page: Page, provider: S
     await expect(shown).to_be_focused()
     await look_for(page, "wading")
     await expect(result).not_to_have_count(0)
-    await page.screenshot(path="/tmp/search_wide.png")
 
 
 async def test_a_search_says_how_it_goes(page: Page):
@@ -89,6 +88,5 @@ async def test_results_fit_on_a_phone(open_page: OpenPage, provider: ScriptedPro
     await expect(page.locator(".result")).not_to_have_count(0)
     wide = "[...document.querySelectorAll('#sidebar, #list-scroll, .result')]"
     assert not await page.evaluate(f"{wide}.some((one) => one.scrollWidth > one.clientWidth)")
-    await page.screenshot(path="/tmp/search_phone.png")
     await page.locator(".result").first.click()
     await expect(page.locator("#backdrop")).to_be_hidden()

@@ -11,9 +11,9 @@ const snippet = (parts) => parts.map((part) => (part.isMatch ? h("mark", { text:
 
 /**
  * @param {object} elements {input, list, status, more, scroller}
- * @param {object} deps     {store, searching, open, linkTo}
+ * @param {object} deps     {store, searching, open, linkTo, say}
  */
-export function createResults({ input, list, status, more, scroller }, { store, searching, open, linkTo }) {
+export function createResults({ input, list, status, more, scroller }, { store, searching, open, linkTo, say }) {
   let drawn = [];
 
   function createResult(item) {
@@ -45,6 +45,7 @@ export function createResults({ input, list, status, more, scroller }, { store, 
     const goesOn = drawn.length > 0 && drawn.every((one, place) => one === items[place]);
     if (!goesOn) list.replaceChildren();
     list.append(...items.slice(goesOn ? drawn.length : 0).map(createResult));
+    if (items.length && items !== drawn && !goesOn) say(items.length === 1 && !found.cursor ? "1 result" : `${items.length} results${found.cursor ? ", or more" : ""}`);
     drawn = items;
     list.hidden = !items.length;
     const said = found ? words(found) : "";

@@ -60,7 +60,7 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
   function reveal(element) {
     wanted = null;
     scroll.leaveEnd();
-    element.scrollIntoView({ block: "center" });
+    element.scrollIntoView({ block: element.offsetHeight > scroller.clientHeight ? "start" : "center" });
     element.tabIndex = -1;
     element.focus({ preventScroll: true });
     // Taken away first, so that the same message can be shown twice.
