@@ -39,4 +39,8 @@ class Migration(migrations.Migration):
             model_name='searchentry',
             constraint=models.UniqueConstraint(fields=('conversation', 'seq'), name='search_entry_once'),
         ),
+        migrations.AddIndex(
+            model_name='searchentry',
+            index=models.Index(fields=['user_id', 'at'], name='search_entry_by_time'),
+        ),
     ]

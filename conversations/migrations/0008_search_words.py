@@ -4,8 +4,7 @@ from typing import Any
 
 from django.db import migrations
 
-# The arrays are needed for writing the index only: out of line, the rows that a search reads stay
-# small. How often a term occurs is not to be kept: it would say which word it is, and have common
+# How often a term occurs is not to be kept: it would say which word it is, and have common
 # ones found by reading everything, arrays included. What was added lately is searched one by one, so there may be one megabyte of it.
 #
 # On SQLite it is an index of its own, kept in step by triggers; see section 4.4.3 of
@@ -19,9 +18,9 @@ _REMOVE = """
 """
 FORWARDS = {
     "postgresql": (
+        # They do not compress.
         "ALTER TABLE conversations_searchentry ALTER COLUMN terms SET STORAGE EXTERNAL",
         "ALTER TABLE conversations_searchentry ALTER COLUMN terms SET STATISTICS 0",
-        "ALTER TABLE conversations_searchentry SET (toast_tuple_target = 128)",
         "CREATE INDEX search_entry_terms ON conversations_searchentry USING gin (terms)"
         " WITH (gin_pending_list_limit = 1024)",
     ),

@@ -76,6 +76,7 @@ class SearchEntry(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["conversation", "seq"], name="search_entry_once"),
         ]
+        indexes = [models.Index(fields=["user_id", "at"], name="search_entry_by_time")]
 
     def __str__(self) -> str:
         return f"{self.conversation_id}/{self.seq}"

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
@@ -28,7 +28,11 @@ from conversations.search.terms import Query, parse_query
 from conversations.views import view_conversation
 
 # How many candidates a page opens before it hands out a cursor: so many may only begin like a word.
-SPAN = 200
+SPAN = 100
+
+# A person's newest entries are looked through first: a common word fills a page from these, and the
+# database need not fetch, only to sort them, all that have it.
+RECENT = 2_000
 
 
 class SearchUnavailable(ChatError):
@@ -61,19 +65,16 @@ def search_conversations(
     if place is not None:
         at, identity = place
         rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=identity))
-    found = [
-        _Candidate(*row)
-        for row in rows.values_list("id", "at", "conversation_id", "seq")[: SPAN + 1]
-    ]
+    found, has_more = _read(rows, user.pk, before=place[0] if place else None, enough=limit)
     items: list[dict[str, Any]] = []
     last: _Candidate | None = None
-    for candidate, item in _open(found[:SPAN], query, at_once=limit):
+    for candidate, item in _open(found, query, at_once=limit):
         last = candidate
         if item is not None:
             items.append(item)
             if len(items) == limit:
                 break
-    has_more = last is not None and last is not found[-1]
+    has_more = has_more or last is not (found[-1] if found else None)
     return {
         "items": items,
         "nextCursor": encode_position(last.at, last.id) if last and has_more else None,
@@ -90,7 +91,28 @@ def candidates(user: User, query: Query) -> QuerySet[SearchEntry]:
     terms = (blinder.blind(query.all_of()), blinder.blind(query.any_of()))
     # The terms are this person's already; two people's may be equal by chance.
     mine = SearchEntry.objects.filter(user_id=user.pk, terms__match=terms)
-    return mine.order_by("-at", "-id")
+    # As no index is ordered: read in order, one by time would be searched to its end for a rare word.
+    return mine.order_by(F("at").desc(nulls_last=True), "-id")
+
+
+def _read(
+    rows: QuerySet[SearchEntry], user_id: UUID, *, before: datetime | None, enough: int
+) -> tuple[list[_Candidate], bool]:
+    """Return the newest candidates, and whether there may be more.
+
+    The recent ones if these are enough for a page, else the first of all.
+    """
+    mine = SearchEntry.objects.filter(user_id=user_id)
+    if before is not None:
+        mine = mine.filter(at__lte=before)
+    since = mine.order_by("-at").values_list("at", flat=True)[RECENT : RECENT + 1]
+    columns = rows.values_list("id", "at", "conversation_id", "seq")
+    for oldest in since:
+        recent = [_Candidate(*row) for row in columns.filter(at__gte=oldest)[:SPAN]]
+        if len(recent) > enough:
+            return recent, True
+    found = [_Candidate(*row) for row in columns[: SPAN + 1]]
+    return found[:SPAN], len(found) > SPAN
 
 
 def _decode_place(cursor: str) -> tuple[datetime, int]:

@@ -82,6 +82,11 @@ class Query:
     # of their words.
     _known: dict[str, tuple[tuple[int, Span], ...]] = field(default_factory=dict, compare=False)
     _idle: set[str] = field(default_factory=set, compare=False)
+    _initials: set[str] = field(default_factory=set, compare=False)
+
+    def __post_init__(self) -> None:
+        for one in self.sought:
+            self._initials.update((one.word.text[0], one.word.text[0].upper()))
 
     def all_of(self) -> set[str]:
         """Return the terms that must all be there."""
@@ -135,6 +140,9 @@ class Query:
         if token in self._idle:
             return ()
         found = self._known.get(token)
+        # An English stem begins as its word does, so most tokens end here.
+        if found is None and token.isalpha() and token.isascii() and token[1:].islower():
+            found = None if token[0] in self._initials else ()
         if found is None:
             found = tuple(
                 (number, span)
@@ -142,10 +150,10 @@ class Query:
                 for number, one in enumerate(self.sought)
                 if (span := one.find_in(word)) is not None
             )
-            if found:
-                self._known[token] = found
-            else:
-                self._idle.add(token)
+        if found:
+            self._known[token] = found
+        else:
+            self._idle.add(token)
         return found
 
 

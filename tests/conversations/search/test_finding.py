@@ -74,6 +74,25 @@ def test_a_page_ends_after_so_many_candidates_and_the_next_goes_on(
     assert pages == [[], [], [1]]
 
 
+@pytest.mark.parametrize("recent", [1, 3, 6])
+def test_looking_at_the_recent_first_loses_and_repeats_nothing(
+    user: User, recent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "RECENT", recent)
+    conversation = make_conversation(user)
+    for number in range(6):
+        put_turn(conversation, f"apples {number}", "apples" if number % 2 else "pears")
+    index_all()
+    seen, cursor = [], None
+    while True:
+        page = search_conversations(user, "apple", cursor=cursor, limit=2)
+        seen += [item["match"]["seq"] for item in page["items"]]
+        cursor = page["nextCursor"]
+        if cursor is None:
+            break
+    assert seen == [12, 11, 9, 8, 7, 5, 4, 3, 1]
+
+
 def test_a_title_is_found_unless_its_message_says_the_same(user: User) -> None:
     conversation = make_conversation(user, title="Quiet gardens")
     index_title(conversation)
@@ -209,6 +228,6 @@ def test_the_terms_are_looked_up_in_their_index(user: User) -> None:
             assert "Seq Scan" not in plan
         else:
             assert "SCAN conversations_searchwords VIRTUAL TABLE INDEX" in plan
-            assert "SEARCH conversations_searchentry USING INTEGER PRIMARY KEY" in plan
+            assert "SCAN conversations_searchentry" not in plan
     found = search(user, QUERIES["a word of most messages"], limit=10)
     assert len(found) == 10
