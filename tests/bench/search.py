@@ -186,7 +186,8 @@ def _measure(user: User, name: str, *, rounds: int, limit: int) -> SearchRow:
     query = parse_query(text)
     if query is None:
         raise ValueError("There is no word in it.")
-    pages, deep = [], []
+    pages: list[float] = []
+    deep: list[float] = []
     for _ in range(rounds):
         cursor = None
         for number in range(10):
