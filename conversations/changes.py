@@ -25,6 +25,7 @@ from conversations.sealing import (
     seal_column,
     seal_comment,
 )
+from conversations.search.indexing import index_title
 from conversations.terminals import forget_logs
 from conversations.views import read_system_prompt, view_conversation
 from llm.conf import get_registry
@@ -75,6 +76,8 @@ async def create_conversation(
         try:
             with transaction.atomic():
                 conversation.save(force_insert=True)
+                if conversation.title_sealed is not None:
+                    index_title(conversation)
         except IntegrityError:
             earlier = _find_created(user, idempotency_key)
             if earlier is None:
@@ -120,6 +123,7 @@ async def change_conversation(
     Raises ConversationNotFound, UnknownModel, ModelNotInPlan or ContentUnavailable.
     """
 
+    @transaction.atomic
     def change() -> dict[str, Any]:
         conversation = find_conversation(user.pk, conversation_id)
         if try_cipher(conversation) is None:
@@ -135,6 +139,9 @@ async def change_conversation(
                 fields.append(flag)
         if fields:
             conversation.save(update_fields=fields)
+        if "title_sealed" in fields:
+            conversation.user = user
+            index_title(conversation)
         return _view(conversation)
 
     view = await db_call(change)

@@ -5,11 +5,8 @@ What takes a user's id checks that they own what it returns; the rest is for cal
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -20,6 +17,7 @@ from chatbot.accounts.budgets import select_used
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import InvalidCursor, NotFound
 from chatbot.core.prepared import PreparedSelect, Slots
+from conversations.cursors import decode_position, encode_position
 from conversations.models import Conversation, Generation, Message
 from conversations.models.generation import ACTIVE_STATES
 from conversations.sealing import open_cipher, report_unreadable
@@ -34,8 +32,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 LIST_LIMIT = 100
-# A search opens titles one by one; a page looks at this many before it hands out a cursor.
-SEARCH_SPAN = 500
 # Messages read at a time while following a branch backwards: few at first, for most turns look
 # at the newest only.
 BRANCH_CHUNKS = (16, 100)
@@ -148,54 +144,28 @@ def try_cipher(conversation: Conversation) -> DataCipher | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
-    updated: datetime
-    id: UUID
-
-    def encode(self) -> str:
-        raw = f"{self.updated.isoformat()}|{self.id}".encode()
-        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> _Position:
-        try:
-            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-            updated, _, identity = raw.partition("|")
-            moment = datetime.fromisoformat(updated)
-            if moment.tzinfo is None:
-                raise ValueError("no time zone")
-            return cls(moment.astimezone(UTC), UUID(identity))
-        except (ValueError, OverflowError, binascii.Error) as exc:
-            raise InvalidCursor from exc
-
-
-def list_conversations(
-    user_id: UUID, *, cursor: str | None, limit: int, search: str
-) -> dict[str, Any]:
-    """Return a page, newest first, with the cursor of the next.
-
-    With `search`, only titles that contain it in any case; a page may then be short, or empty,
-    and still have a next one. Raises InvalidCursor.
-    """
+def list_conversations(user_id: UUID, *, cursor: str | None, limit: int) -> dict[str, Any]:
+    """Return a page, newest first, with the cursor of the next. Raises InvalidCursor."""
     rows = Conversation.objects.filter(user_id=user_id).order_by("-updated", "-id")
     if cursor:
-        after = _Position.decode(cursor)
-        rows = rows.filter(Q(updated__lt=after.updated) | Q(updated=after.updated, id__lt=after.id))
-    span = SEARCH_SPAN if search else limit
-    page = list(rows[: span + 1])
-    has_more = len(page) > span
-    items: list[dict[str, Any]] = []
-    last: Conversation | None = None
-    for last in page[:span]:
-        view = view_conversation(last, try_cipher(last))
-        if search.casefold() in view["title"].casefold():
-            items.append(view)
-            if len(items) == limit:
-                has_more = has_more or last is not page[-1]
-                break
-    next_cursor = _Position(last.updated, last.id).encode() if last and has_more else None
-    return {"items": items, "nextCursor": next_cursor}
+        updated, identity = _decode_place(cursor)
+        rows = rows.filter(Q(updated__lt=updated) | Q(updated=updated, id__lt=identity))
+    page = list(rows[: limit + 1])
+    shown = page[:limit]
+    return {
+        "items": [view_conversation(one, try_cipher(one)) for one in shown],
+        "nextCursor": (
+            encode_position(shown[-1].updated, shown[-1].id) if len(page) > limit else None
+        ),
+    }
+
+
+def _decode_place(cursor: str) -> tuple[datetime, UUID]:
+    updated, identity = decode_position(cursor)
+    try:
+        return updated, UUID(identity)
+    except ValueError as exc:
+        raise InvalidCursor from exc
 
 
 def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
@@ -213,13 +183,22 @@ def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
 
 def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
     """Yield the token counts of a branch's messages, from its leaf back to its root."""
+    for _, _, tokens in _walk_sizes(conversation_id, leaf):
+        yield tokens
 
+
+def walk_seqs(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
+    """Yield the places of a branch's messages, from its leaf back to its root."""
+    for seq, _, _ in _walk_sizes(conversation_id, leaf):
+        yield seq
+
+
+def _walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[tuple[Any, ...]]:
     def read(below: int, *, first: bool) -> list[tuple[Any, ...]]:
         read_chunk = _first_sizes if first else _more_sizes
         return read_chunk.tuples(conversation=conversation_id, below=below)
 
-    for _, _, tokens in _walk(read, leaf, lambda row: (row[0], row[1])):
-        yield tokens
+    return _walk(read, leaf, lambda row: (row[0], row[1]))
 
 
 def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:

@@ -42,6 +42,7 @@ from conversations.events import (
 )
 from conversations.queries import LIST_LIMIT, list_conversations, read_conversation
 from conversations.reading import open_reading, read_turn
+from conversations.search.finding import search_conversations
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
 from conversations.views import refer_to
 
@@ -90,9 +91,10 @@ async def create(request: HttpRequest, body: CreateConversation) -> Any:
 async def index(
     request: HttpRequest, cursor: PageCursor | None = None, limit: Limit = 30, q: SearchText = ""
 ) -> Any:
-    return await db_call(
-        list_conversations, caller(request).pk, cursor=cursor, limit=limit, search=q
-    )
+    user = caller(request)
+    if q:
+        return await db_call(search_conversations, user, q, cursor=cursor, limit=limit)
+    return await db_call(list_conversations, user.pk, cursor=cursor, limit=limit)
 
 
 @router.get("/conversations/{uuid:conversation_id}", response={200: ConversationPage, **REFUSED})

@@ -37,12 +37,31 @@ class ConversationItem(Answer):
     updated_at: datetime
 
 
+class SnippetPart(Answer):
+    text: str
+    is_match: bool
+
+
+class SearchMatch(Answer):
+    """What was found: a message, or the title, which has no place, id or role."""
+
+    seq: int | None
+    message_id: UUID | None
+    role: Literal["user", "assistant"] | None
+    created_at: datetime
+    snippet: list[SnippetPart]
+
+
+class ConversationFound(ConversationItem):
+    match: SearchMatch | None = None
+
+
 class ConversationDetail(ConversationItem):
     system_prompt: str | None
 
 
 class ConversationList(Answer):
-    items: list[ConversationItem]
+    items: list[ConversationFound]
     next_cursor: str | None
 
 

@@ -18,6 +18,7 @@ class State(models.TextChoices):
 
 
 ACTIVE_STATES = (State.QUEUED, State.RUNNING)
+ENDED_STATES = (State.COMPLETED, State.STOPPED, State.HALTED, State.FAILED)
 
 
 class Generation(models.Model):
@@ -79,6 +80,12 @@ class Generation(models.Model):
     )
     created = models.DateTimeField(default=timezone.now, editable=False)
     finished = models.DateTimeField(null=True)
+    search_due = models.BooleanField(
+        default=True,
+        db_default=True,
+        editable=False,
+        help_text="its question and answer are not in the search index yet",
+    )
 
     class Meta:
         constraints = [
@@ -117,6 +124,12 @@ class Generation(models.Model):
                 fields=["-finished"],
                 condition=models.Q(state=State.COMPLETED),
                 name="generation_recent",
+            ),
+            # Nothing is added to it before an answer has ended.
+            models.Index(
+                fields=["finished"],
+                condition=models.Q(search_due=True, state__in=ENDED_STATES),
+                name="generation_search_due",
             ),
         ]
 

@@ -21,7 +21,7 @@ const STATUSES = {
   413: ["too_large", "message_too_long", "context_overflow"],
   429: ["rate_limited"],
   500: ["internal_error"],
-  503: ["unavailable", "busy", "content_unavailable", "worker_lost"],
+  503: ["unavailable", "busy", "content_unavailable", "search_unavailable", "worker_lost"],
 };
 const STATUS_OF = new Map(
   Object.entries(STATUSES).flatMap(([status, codes]) => codes.map((code) => [code, Number(status)])),

@@ -5,6 +5,9 @@ import { hasRecentText, localMessage, mergeNewest, mergeOlder } from "./messages
 import { createSending } from "./sending.js";
 
 const PAGE = 40;
+// How far back a message is looked for, in pages of the most that one request gives.
+const REACH_PAGES = 10;
+const REACH_PAGE = 100;
 const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderCursor: null, live: null,
   loading: "ready", loadError: null };
 
@@ -118,12 +121,12 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     if (!text) ui.restore("");
   }
 
-  async function loadOlder() {
+  async function loadOlder(limit = PAGE) {
     const { conversationId, olderCursor, loading } = store.get();
     if (!olderCursor || loading !== "ready") return;
     store.set({ loading: "older" });
     try {
-      const page = await api.get(path(conversationId, `?limit=${PAGE}&before=${olderCursor}`));
+      const page = await api.get(path(conversationId, `?limit=${limit}&before=${olderCursor}`));
       if (!isOpen(conversationId)) return;
       store.set(({ messages }) => ({
         messages: mergeOlder(messages, page.messages),
@@ -133,6 +136,18 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
       ui.trouble(error);
     } finally {
       if (isOpen(conversationId)) store.set({ loading: "ready" });
+    }
+  }
+
+  /** Load back to a message of the open conversation; its key, or null when it is not to be had. */
+  async function reach(conversationId, seq) {
+    for (let pages = 0; ; pages += 1) {
+      if (!isOpen(conversationId)) return null;
+      const { messages, olderCursor, loading } = store.get();
+      const message = messages.find((one) => one.seq === seq);
+      if (message) return message.key;
+      if (loading !== "ready" || !olderCursor || pages === REACH_PAGES || (messages[0]?.seq ?? 0) < seq) return null;
+      await loadOlder(REACH_PAGE);
     }
   }
 
@@ -165,5 +180,5 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     else catchUp();
   }
 
-  return { open, reload, loadOlder, send, regenerate, catchUp, onStarted, stop: answering.stop };
+  return { open, reload, loadOlder: () => loadOlder(), reach, send, regenerate, catchUp, onStarted, stop: answering.stop };
 }

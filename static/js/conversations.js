@@ -1,4 +1,4 @@
-// The list of conversations: pages, search, rename, pin, delete.
+// The list of conversations: pages, rename, pin, delete.
 
 const PAGE = 30;
 const TITLE_DELAYS_MS = [1500, 6000];
@@ -15,7 +15,7 @@ export const workingTitle = (text) => {
 };
 
 export function createConversations({ api, store, onTrouble }) {
-  let search = 0;
+  let asked = 0;
   const removedHere = new Set();
 
   const place = (items, item) =>
@@ -23,28 +23,26 @@ export function createConversations({ api, store, onTrouble }) {
   const find = (id) => store.get().items.find((one) => one.conversationId === id);
 
   async function load(cursor) {
-    const { query } = store.get();
-    const now = ++search;
+    const now = ++asked;
     const started = new Date().toISOString();
     store.set({ listLoading: true });
     const parameters = new URLSearchParams({ limit: PAGE });
     if (cursor) parameters.set("cursor", cursor);
-    if (query) parameters.set("q", query);
     try {
       const page = await api.get(`/conversations?${parameters}`);
-      if (now !== search) return;
+      if (now !== asked) return;
       const known = new Set(page.items.map((one) => one.conversationId));
       // What was touched while the page was on its way is newer than the page.
-      const keep = (one) => !known.has(one.conversationId) && (cursor || (!query && one.updatedAt >= started));
+      const keep = (one) => !known.has(one.conversationId) && (cursor || one.updatedAt >= started);
       store.set(({ items }) => ({
         items: cursor ? [...items.filter(keep), ...page.items] : [...items.filter(keep), ...page.items].sort(newestFirst),
         itemsCursor: page.nextCursor,
         listError: null,
       }));
     } catch (error) {
-      if (now === search) store.set({ listError: error });
+      if (now === asked) store.set({ listError: error });
     } finally {
-      if (now === search) store.set({ listLoading: false });
+      if (now === asked) store.set({ listLoading: false });
     }
   }
 
@@ -63,8 +61,7 @@ export function createConversations({ api, store, onTrouble }) {
 
   /** Lay the newest page over what is listed; older pages stay. True when it could be had. */
   async function sync() {
-    const { query, listLoading } = store.get();
-    if (query || listLoading) return false;
+    if (store.get().listLoading) return false;
     const started = new Date().toISOString();
     let page;
     try {
@@ -73,7 +70,7 @@ export function createConversations({ api, store, onTrouble }) {
       // It is asked for again soon.
       return false;
     }
-    if (store.get().query || store.get().listLoading) return true;
+    if (store.get().listLoading) return true;
     const known = new Set(page.items.map((one) => one.conversationId));
     const oldest = page.nextCursor ? page.items.at(-1).updatedAt : "";
     const stays = (one) => !known.has(one.conversationId) && (one.updatedAt < oldest || one.updatedAt >= started);
@@ -88,7 +85,6 @@ export function createConversations({ api, store, onTrouble }) {
 
   /** Fetch one conversation's line again, not the whole list. */
   async function refresh(id) {
-    if (store.get().query) return;
     try {
       put(await api.get(`/conversations/${id}?limit=1`));
     } catch (error) {
@@ -112,7 +108,6 @@ export function createConversations({ api, store, onTrouble }) {
     const fresh = { conversationId: id, title: "", model: null, pinned: false, archived: false, createdAt: now };
     const item = { ...fresh, ...old, updatedAt: now };
     if (isUntitled(item.title)) Object.assign(item, { title: workingTitle(text), working: true });
-    if (!old && store.get().query) return;
     store.set(({ items }) => ({ items: place(items, item) }));
     if (store.get().conversationId === id) store.set({ title: item.title });
   }
@@ -154,10 +149,6 @@ export function createConversations({ api, store, onTrouble }) {
     more() {
       const { itemsCursor, listLoading } = store.get();
       if (itemsCursor && !listLoading) load(itemsCursor);
-    },
-    search(query) {
-      store.set({ query });
-      load(null);
     },
     sync, refresh, refreshSoon, touch, forget, change, remove,
     /** Whether this tab deleted it, so that the notice of it is no news. */

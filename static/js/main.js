@@ -11,6 +11,7 @@ import { createDrafts } from "./drafts.js";
 import { explain } from "./errors.js";
 import { CLOSE_SIGNED_OUT } from "./frames.js";
 import { listenForNotices } from "./notices.js";
+import { createSearch } from "./search.js";
 import { createStore } from "./store.js";
 import { createTelling } from "./telling.js";
 import { createChoice } from "./transports/choice.js";
@@ -23,6 +24,7 @@ import { ask } from "./views/dialog.js";
 import { editInPlace } from "./views/edit.js";
 import { createModelPicker, modelName } from "./views/models.js";
 import { watchOffline } from "./views/offline.js";
+import { createResults } from "./views/results.js";
 import { createShell } from "./views/shell.js";
 import { listenForShortcuts } from "./views/shortcuts.js";
 import { createSidebar } from "./views/sidebar.js";
@@ -39,7 +41,7 @@ const api = createApi({ base: page.apiBase, csrfToken });
 const store = createStore({
   conversationId: null, title: "", model: null, messages: [], olderCursor: null, live: null,
   loading: "ready", loadError: null,
-  items: [], itemsCursor: null, query: "", listLoading: false, listError: null,
+  items: [], itemsCursor: null, listLoading: false, listError: null, found: null,
   models: [],
   reasons: {},
   budget: null,
@@ -50,7 +52,8 @@ const drafts = createDrafts(window.sessionStorage);
 const toast = createToasts(byId("toasts"));
 const banner = createBanner(byId("banner"), { signInUrl: page.signInUrl });
 
-const linkTo = (id) => (id ? `/c/${id}/` : "/");
+const linkTo = (id, seq) => (id ? `/c/${id}/${seq ? `#m${seq}` : ""}` : "/");
+const seqInHash = () => Number(/^#m(\d{1,9})$/.exec(location.hash)?.[1] ?? 0);
 const idInPath = () => /^\/c\/([0-9a-f-]{36})\/?$/i.exec(location.pathname)?.[1] ?? "";
 const socketUrl = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat/`;
 const tell = createTelling(announce);
@@ -103,10 +106,36 @@ function go(id) {
   if (id !== store.get().conversationId) {
     history.pushState({}, "", linkTo(id));
     banner.hide();
+    thread.jumpToEnd();
     chat.open(id);
   }
   shell.closeIfSmall();
   focusStart();
+}
+
+/** Open a conversation at one of its messages. */
+async function goToMessage(id, seq) {
+  if (!seq) {
+    go(id);
+    return;
+  }
+  shell.closeIfSmall();
+  if (id !== store.get().conversationId) {
+    history.pushState({}, "", linkTo(id, seq));
+    banner.hide();
+    thread.awaitMessage();
+    await chat.open(id);
+  }
+  await showMessage(id, seq);
+}
+
+async function showMessage(id, seq) {
+  const key = await chat.reach(id, seq);
+  if (key) thread.showMessage(key);
+  else if (store.get().conversationId === id) {
+    thread.jumpToEnd();
+    if (store.get().loading === "ready") toast("This message is not here any more, or too far back to be shown.");
+  }
 }
 
 // On a phone the keyboard would cover what was just opened.
@@ -172,7 +201,7 @@ const shell = createShell({
 });
 
 createSidebar(
-  { list: byId("conversations"), search: byId("search"), status: byId("list-status"), more: byId("list-more"), scroller: byId("list-scroll") },
+  { list: byId("conversations"), status: byId("list-status"), more: byId("list-more"), scroller: byId("list-scroll") },
   {
     store, conversations,
     act: {
@@ -191,6 +220,11 @@ createSidebar(
   },
 );
 
+createResults(
+  { input: byId("search"), list: byId("results"), status: byId("results-status"), more: byId("results-more"), scroller: byId("list-scroll") },
+  { store, searching: createSearch({ api, store }), open: goToMessage, linkTo, say: announce },
+);
+
 for (const link of document.querySelectorAll("[data-new-chat]")) {
   link.addEventListener("click", (event) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -204,7 +238,10 @@ store.watch(["title", "conversationId"], ({ title, conversationId }) => {
   document.title = conversationId && title ? `${title} · Parley` : "Parley";
 });
 
-window.addEventListener("popstate", () => chat.open(idInPath()));
+window.addEventListener("popstate", () => {
+  thread.jumpToEnd();
+  chat.open(idInPath());
+});
 
 listenForShortcuts({
   stop: () => {
@@ -248,7 +285,11 @@ function onNotice({ type, conversationId, generationId }) {
 }
 
 for (const line of document.querySelectorAll("#flash li")) toast(line.textContent);
-chat.open(page.conversationId || idInPath());
+const first = page.conversationId || idInPath();
+if (first && seqInHash()) {
+  thread.awaitMessage();
+  chat.open(first).then(() => showMessage(first, seqInHash()));
+} else chat.open(first);
 conversations.load();
 loadModels();
 refreshBudget();

@@ -37,3 +37,6 @@ export const fullTime = (iso) =>
 /** A date in the reader's own language: "1 March". */
 export const longDate = (iso) =>
   new Date(iso).toLocaleDateString(undefined, { day: "numeric", month: "long" });
+
+/** A date with its year: "1 Mar 2026". */
+export const shortDate = (iso) => new Date(iso).toLocaleDateString(undefined, { dateStyle: "medium" });

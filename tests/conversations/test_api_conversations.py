@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from chatbot.core.db import db_call
+from conversations.tasks import index_messages
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
+from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +29,46 @@ async def test_conversations_page_newest_first(api: ApiClient, models: None) -> 
     assert seen == made[::-1]
     found = (await api.call("get", "/conversations?q=NUMBER 3")).json()["items"]
     assert [item["title"] for item in found] == ["Number 3"]
+
+
+async def test_what_was_said_is_found_with_the_place_where(
+    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script(text="Herons wade in marshes.")
+    conversation = await api.new_conversation(title="Birds")
+    await api.send(conversation, "Who stands in the water?")
+    await db_call(index_messages)
+    [found] = (await api.call("get", "/conversations?q=marsh her")).json()["items"]
+    assert found["conversationId"] == conversation
+    answer = (await api.read(conversation))["messages"][1]
+    assert found["match"] == {
+        "seq": 2,
+        "messageId": answer["messageId"],
+        "role": "assistant",
+        "createdAt": answer["createdAt"],
+        "snippet": [
+            {"text": "Herons", "isMatch": True},
+            {"text": " wade in ", "isMatch": False},
+            {"text": "marshes", "isMatch": True},
+            {"text": ".", "isMatch": False},
+        ],
+    }
+    await api.call("patch", f"/conversations/{conversation}", {"title": "Long-legged ones"})
+    titles = [
+        len((await api.call("get", f"/conversations?q={q}")).json()["items"])
+        for q in ("birds", "legged")
+    ]
+    assert titles == [0, 1]
+    assert (await api.call("get", "/conversations")).json()["items"][0]["match"] is None
+    await api.call("delete", f"/conversations/{conversation}")
+    assert (await api.call("get", "/conversations?q=heron")).json()["items"] == []
+
+
+@pytest.mark.parametrize("q", ["%20", "?!", "%E2%80%8F%E2%80%8E", "%E2%80%8B", "%CC%81"])
+async def test_a_search_for_nothing_is_an_empty_page(api: ApiClient, models: None, q: str) -> None:
+    await api.new_conversation(title="Anything")
+    page = await api.call("get", f"/conversations?q={q}")
+    assert (page.status_code, page.json()) == (200, {"items": [], "nextCursor": None})
 
 
 async def test_messages_page_backwards(api: ApiClient, worker: GenerationWorker) -> None:

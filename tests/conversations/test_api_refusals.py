@@ -79,7 +79,17 @@ async def test_a_bad_body_is_a_400_and_loses_nothing(api: ApiClient, body: bytes
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=101", "limit=x", "cursor=%00", "cursor=abc", "q=%00", "cursor=" + "A" * 300],
+    [
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=%00",
+        "cursor=abc",
+        "cursor=" + "A" * 300,
+        "q=%00",
+        "q=" + "a" * 10_000,
+        "q=a&cursor=abc",
+    ],
 )
 async def test_a_bad_query_is_a_400(api: ApiClient, query: str) -> None:
     response = await api.call("get", f"/conversations?{query}")

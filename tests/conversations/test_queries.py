@@ -13,7 +13,6 @@ from pytest_django import DjangoAssertNumQueries
 
 from chatbot.accounts.models import User
 from chatbot.core.errors import InvalidCursor
-from conversations import queries
 from conversations.models import Conversation, Message, Role, Status
 from conversations.queries import (
     BRANCH_CHUNKS,
@@ -134,11 +133,11 @@ def test_a_branch_whose_messages_are_gone_ends(user: User) -> None:
     assert list(walk_branch(conversation.pk, 7)) == []
 
 
-def read_list(user: User, *, limit: int, search: str = "") -> list[str]:
+def read_list(user: User, *, limit: int) -> list[str]:
     titles: list[str] = []
     cursor: str | None = None
     while True:
-        found = list_conversations(user.pk, cursor=cursor, limit=limit, search=search)
+        found = list_conversations(user.pk, cursor=cursor, limit=limit)
         titles += [item["title"] for item in found["items"]]
         cursor = found["nextCursor"]
         if cursor is None:
@@ -159,22 +158,12 @@ def test_a_conversation_touched_while_paging_hides_no_other(user: User) -> None:
         make_conversation(user, title=f"number {number}", updated=now - timedelta(minutes=number))
         for number in range(4)
     ]
-    first = list_conversations(user.pk, cursor=None, limit=2, search="")
+    first = list_conversations(user.pk, cursor=None, limit=2)
     Conversation.objects.filter(pk=made[3].pk).update(updated=timezone.now())
     make_conversation(user, title="a new one")
-    rest = list_conversations(user.pk, cursor=first["nextCursor"], limit=2, search="")
+    rest = list_conversations(user.pk, cursor=first["nextCursor"], limit=2)
     assert [item["title"] for item in first["items"]] == ["number 0", "number 1"]
     assert [item["title"] for item in rest["items"]] == ["number 2"]
-
-
-@pytest.mark.parametrize("limit", [1, 2, 5])
-def test_a_search_looks_further_than_one_span(
-    user: User, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queries, "SEARCH_SPAN", 3)
-    for number in range(10):
-        make_conversation(user, title=f"Apples {number}" if number in {0, 1, 9} else "Pears")
-    assert read_list(user, limit=limit, search="apPLES") == ["Apples 9", "Apples 1", "Apples 0"]
 
 
 def encode(text: str) -> str:
@@ -195,7 +184,7 @@ def encode(text: str) -> str:
 )
 def test_a_cursor_that_was_never_given_is_refused(user: User, cursor: str) -> None:
     with pytest.raises(InvalidCursor):
-        list_conversations(user.pk, cursor=cursor, limit=3, search="")
+        list_conversations(user.pk, cursor=cursor, limit=3)
 
 
 def test_what_belongs_to_others_is_not_found(user: User) -> None:

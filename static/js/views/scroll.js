@@ -45,6 +45,8 @@ export function createStickyScroll(scroller, content, jump) {
   return {
     jumpToEnd,
     toEnd,
+    /** Stop following the end, to look at something else. */
+    leaveEnd: () => setStuck(false),
     /** Run `change`, which adds something above, without moving what the reader looks at. */
     keepPlace(change) {
       const before = scroller.scrollHeight - scroller.scrollTop;

@@ -4,17 +4,14 @@ import { h, throttleToFrame } from "../dom.js";
 import { dayGroup } from "../time.js";
 import { createItem } from "./sidebar_item.js";
 
-const SEARCH_PAUSE_MS = 250;
-
 /**
- * @param {object} elements {list, search, status, more}
+ * @param {object} elements {list, status, more, scroller}
  * @param {object} deps     {store, conversations, open, linkTo}
  */
-export function createSidebar({ list, search, status, more, scroller }, { store, conversations, act }) {
+export function createSidebar({ list, status, more, scroller }, { store, conversations, act }) {
   const rows = new Map();
 
-  const groupOf = (item, searching) =>
-    searching ? "Results" : item.pinned ? "Pinned" : dayGroup(new Date(item.updatedAt));
+  const groupOf = (item) => (item.pinned ? "Pinned" : dayGroup(new Date(item.updatedAt)));
 
   function rowOf(item) {
     let row = rows.get(item.conversationId);
@@ -24,10 +21,12 @@ export function createSidebar({ list, search, status, more, scroller }, { store,
   }
 
   function draw() {
-    const { items, query, listLoading, listError } = store.get();
+    const { items, found, listLoading, listError } = store.get();
+    // Results of a search stand in its place.
+    list.hidden = Boolean(found);
     const groups = new Map();
     for (const item of items) {
-      const name = groupOf(item, query);
+      const name = groupOf(item);
       groups.set(name, [...(groups.get(name) ?? []), item]);
     }
     const ids = new Set(items.map((one) => one.conversationId));
@@ -38,30 +37,19 @@ export function createSidebar({ list, search, status, more, scroller }, { store,
       h("section", { class: "group", "aria-label": name },
         h("h3", { text: name }), h("ul", {}, ...members.map(rowOf)))));
     if (focused?.isConnected && document.activeElement !== focused) focused.focus();
-    status.textContent = words(items, query, listLoading, listError);
-    status.hidden = !status.textContent;
-    more.hidden = !store.get().itemsCursor;
+    status.textContent = words(items, listLoading, listError);
+    status.hidden = Boolean(found) || !status.textContent;
+    more.hidden = Boolean(found) || !store.get().itemsCursor;
   }
 
-  function words(items, query, loading, error) {
+  function words(items, loading, error) {
     if (error) return "The list could not be loaded.";
     if (items.length || loading) return "";
-    return query ? "Nothing found." : "Your conversations will be kept here.";
+    return "Your conversations will be kept here.";
   }
 
-  let pause = 0;
-  search.addEventListener("input", () => {
-    clearTimeout(pause);
-    pause = setTimeout(() => conversations.search(search.value.trim()), SEARCH_PAUSE_MS);
-  });
-  search.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !search.value) return;
-    event.stopPropagation();
-    search.value = "";
-    conversations.search("");
-  });
   new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && conversations.more(),
     { root: scroller, rootMargin: "0px 0px 300px" }).observe(more);
 
-  store.watch(["items", "query", "conversationId", "itemsCursor", "listError", "listLoading"], throttleToFrame(draw));
+  store.watch(["items", "found", "conversationId", "itemsCursor", "listError", "listLoading"], throttleToFrame(draw));
 }

@@ -13,6 +13,8 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
   const scroll = createStickyScroll(scroller, content, jump);
   let drawnFor = null;
   let firstKey = null;
+  // The key of a message to be shown once it is drawn; true while it is not known yet.
+  let wanted = null;
 
   function drawMessages(messages, busy) {
     const keys = new Set(messages.map((one) => one.key));
@@ -48,10 +50,22 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
     else change();
     top.hidden = !olderCursor;
     top.classList.toggle("is-loading", loading === "older");
-    if (opened && messages.length) scroll.jumpToEnd();
+    if (opened && messages.length && !wanted) scroll.jumpToEnd();
     if (messages.length || loading !== "loading") drawnFor = conversationId;
     firstKey = messages[0]?.key ?? null;
+    if (views.has(wanted)) reveal(views.get(wanted).element);
     scroll.toEnd();
+  }
+
+  function reveal(element) {
+    wanted = null;
+    scroll.leaveEnd();
+    element.scrollIntoView({ block: element.offsetHeight > scroller.clientHeight ? "start" : "center" });
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
+    // Taken away first, so that the same message can be shown twice.
+    element.classList.remove("is-found");
+    requestAnimationFrame(() => element.classList.add("is-found"));
   }
 
   new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && loadOlder(),
@@ -60,7 +74,21 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
   const redraw = throttleToFrame(draw);
   store.watch(["messages", "live", "conversationId", "loading", "olderCursor", "models"], redraw);
 
-  return { jumpToEnd: scroll.jumpToEnd };
+  return {
+    jumpToEnd() {
+      wanted = null;
+      scroll.jumpToEnd();
+    },
+    /** A message is about to be shown: do not go to the end meanwhile. */
+    awaitMessage() {
+      wanted = true;
+      scroll.leaveEnd();
+    },
+    showMessage(key) {
+      wanted = key;
+      redraw();
+    },
+  };
 }
 
 /** What stands in the place of messages while there are none: loading, or why there are none. */

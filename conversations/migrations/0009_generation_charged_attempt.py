@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('conversations', '0006_override_lane_limits'),
+        ('conversations', '0008_search_words'),
     ]
 
     operations = [
