@@ -1,12 +1,15 @@
-"""What is kept: conversations, their messages, and the generations that answer them."""
+"""What is kept: conversations, their messages, the generations that answer them, and summaries."""
 
 from conversations.models.conversation import Conversation
 from conversations.models.generation import Generation, State
+from conversations.models.memory import Chore, ChoreKind, Summary
 from conversations.models.message import Feedback, Message, Role, Status
 from conversations.models.override import ModelOverride
 from conversations.models.worker import Worker
 
 __all__ = [
+    "Chore",
+    "ChoreKind",
     "Conversation",
     "Feedback",
     "Generation",
@@ -15,5 +18,6 @@ __all__ = [
     "Role",
     "State",
     "Status",
+    "Summary",
     "Worker",
 ]
