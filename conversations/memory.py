@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -28,6 +30,8 @@ from conversations.summaries import (
     open_summary,
     raise_version,
 )
+
+T = TypeVar("T")
 
 
 class MemoryChanged(Conflict):
@@ -88,6 +92,35 @@ def _view(
             "pinnedFacts": MAX_FACTS,
         },
     }
+
+
+def export_memory(conversation: Conversation, cipher: DataCipher | None) -> dict[str, Any]:
+    """Return all that is remembered, every version of it; what does not open is None."""
+    return {
+        "pinnedFacts": _try(conversation, lambda: cipher and read_facts(conversation, cipher)),
+        "summaries": [
+            {
+                "version": one.version,
+                "coversSeq": one.covers_seq,
+                "text": _try(conversation, partial(_open_if, cipher, one)),
+                "isCorrected": one.is_corrected,
+                "createdAt": one.created.isoformat(),
+            }
+            for one in list_summaries(conversation)
+        ],
+    }
+
+
+def _open_if(cipher: DataCipher | None, summary: Summary) -> str | None:
+    return open_summary(cipher, summary) if cipher else None
+
+
+def _try(conversation: Conversation, read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except CannotOpen as exc:
+        report_unreadable(f"what is remembered of {conversation.pk}", exc)
+        return None
 
 
 async def change_memory(user: User, conversation_id: UUID, request: ChangeMemory) -> dict[str, Any]:

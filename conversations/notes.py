@@ -121,7 +121,7 @@ def tidy_notes(text: str, limit: int) -> str:
     left = limit - count_turn(FRAME)
     for line in _defuse(text).splitlines():
         line = _BULLET.sub("", line).strip()
-        if not line or re.fullmatch(r"[<>/\s]*(?:notes|transcript)[>\s]*", line, re.IGNORECASE):
+        if not line or re.fullmatch(r"[<‹>/\s]*(?:notes|transcript)[>\s]*", line, re.IGNORECASE):
             continue
         size = estimate_tokens(line) + 1
         if size > left:

@@ -54,12 +54,10 @@ async def name_conversation(hold: Hold) -> None:
 
 
 def _put_title(conversation: Conversation, title: str) -> None:
-    """Replace the title that was read, if nobody has written another since."""
+    """Replace the first line, unless the person has written a title since."""
     sealed = seal_column(open_cipher(conversation), conversation.pk, "title", title)
-    same = Conversation.objects.filter(
-        pk=conversation.pk, title_is_own=False, title_sealed=conversation.title_sealed
-    )
-    same.update(title_sealed=sealed)
+    rows = Conversation.objects.filter(pk=conversation.pk, title_is_own=False)
+    rows.update(title_sealed=sealed)
 
 
 def _find_or_finish(hold: Hold) -> _Untitled | None:
