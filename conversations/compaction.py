@@ -27,6 +27,7 @@ from conversations.notes import (
     summary_limit,
     tidy_notes,
 )
+from conversations.notices import notify
 from conversations.prompts import smallest_room, spoken_turns, system_text
 from conversations.queries import walk_branch
 from conversations.sealing import open_cipher, report_unreadable
@@ -74,6 +75,8 @@ async def sum_up(hold: Hold) -> None:
     else:
         notes = extract_notes(increment.notes, increment.portion.turns, increment.limit)
         await db_call(keep, Written(notes))
+    conversation = increment.conversation
+    await notify(conversation.user_id, "conversation.updated", conversationId=str(conversation.pk))
 
 
 @transaction.atomic

@@ -20,6 +20,7 @@ import { createBanner } from "./views/banner.js";
 import { createComposer } from "./views/composer.js";
 import { ask } from "./views/dialog.js";
 import { editInPlace } from "./views/edit.js";
+import { createMemoryLine, createMemoryPanel } from "./views/memory.js";
 import { createModelPicker, modelName } from "./views/models.js";
 import { watchOffline } from "./views/offline.js";
 import { createShell } from "./views/shell.js";
@@ -36,7 +37,7 @@ const csrfToken = document.querySelector('meta[name="csrf-token"]').content;
 
 const api = createApi({ base: page.apiBase, csrfToken });
 const store = createStore({
-  conversationId: null, title: "", model: null, messages: [], olderCursor: null, live: null,
+  conversationId: null, title: "", model: null, messages: [], olderCursor: null, summarySeq: null, live: null,
   loading: "ready", loadError: null,
   items: [], itemsCursor: null, query: "", listLoading: false, listError: null,
   models: [],
@@ -114,11 +115,23 @@ const composer = createComposer(byId("composer"), {
   store, drafts, onSend: send, onStop: chat.stop, onInput: () => {},
 });
 
+const openMemory = createMemoryPanel({
+  api,
+  onSaved() {
+    toast("Saved. It counts from the next question on.");
+    chat.lookAtMemory();
+  },
+});
+const showMemory = () => openMemory(store.get().conversationId);
+byId("memory").addEventListener("click", showMemory);
+store.watch(["conversationId"], ({ conversationId }) => { byId("memory").hidden = !conversationId; });
+
 const thread = createThread(
   { scroller: byId("thread"), content: byId("thread-content"), list: byId("messages"), jump: byId("jump"), top: byId("older") },
   {
     store,
     loadOlder: chat.loadOlder,
+    memoryLine: createMemoryLine(showMemory),
     act: {
       say: announce,
       modelName: (name) => modelName(store.get().models, name),
@@ -229,6 +242,7 @@ function onNotice({ type, conversationId, generationId }) {
     }
   } else if (type === "conversation.updated") {
     conversations.refresh(conversationId);
+    if (here) chat.lookAtMemory();
   } else if (type === "generation.started") {
     if (here) chat.onStarted(generationId);
     conversations.refresh(conversationId);
