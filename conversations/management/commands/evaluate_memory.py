@@ -64,12 +64,10 @@ class Command(BaseCommand):
             await server.wait_ready(READY_S)
             spec = get_registry().resolve(MODEL)
             window = Window(options["window"] or spec.context_window, options["answer_tokens"])
-            if talk is not None and talk.exists():
-                said = json.loads(talk.read_text())
-            else:
+            said = _read_talk(talk)
+            if not said:
                 said = await self._talk(plan_talk(sayings, exchanges, seed=seed), window)
-                if talk is not None:
-                    talk.write_text(json.dumps(said, indent=1))
+                _keep_talk(talk, said)
             await self._compare(said, window, sayings)
         finally:
             await get_registry().aclose()
@@ -106,6 +104,18 @@ class Command(BaseCommand):
         for name, known in shares.items():
             figures = "".join(f"{known[place - 1] * 100:6.0f}" for place in places)
             self.stdout.write(name.ljust(20) + figures)
+
+
+def _read_talk(path: Path | None) -> list[str]:
+    if path is None or not path.exists():
+        return []
+    said: list[str] = json.loads(path.read_text())
+    return said
+
+
+def _keep_talk(path: Path | None, said: Sequence[str]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(said, indent=1))
 
 
 async def _extract(notes: str, turns: Sequence[PastTurn], limit: int) -> str:
