@@ -37,7 +37,7 @@ class Hold:
     conversation_id: UUID
     kind: ChoreKind
     id: UUID
-    marks: int
+    mark: UUID
     tries: int
 
 
@@ -47,10 +47,12 @@ def mark_chore(conversation_id: UUID, kind: ChoreKind) -> None:
     Call it in the transaction of what makes it necessary. It may be marked many times before it is
     done once.
     """
-    marked = Chore.objects.filter(conversation_id=conversation_id, kind=kind)
-    if not marked.update(marks=F("marks") + 1):
-        new = Chore(conversation_id=conversation_id, kind=kind)
-        Chore.objects.bulk_create([new], ignore_conflicts=True)
+    Chore.objects.bulk_create(
+        [Chore(conversation_id=conversation_id, kind=kind)],
+        update_conflicts=True,
+        unique_fields=["conversation", "kind"],
+        update_fields=["mark"],
+    )
     announce_chore(conversation_id, kind)
 
 
@@ -75,7 +77,7 @@ def claim_chore(conversation_id: UUID, kind: ChoreKind) -> Hold | None:
     if not taken:
         return None
     # Nobody else can have this holder; a mark that comes after this look stays.
-    row = mine.filter(holder=holder).values_list("pk", "marks", "tries").first()
+    row = mine.filter(holder=holder).values_list("pk", "mark", "tries").first()
     return Hold(row[0], conversation_id, kind, holder, row[1], row[2]) if row else None
 
 
@@ -85,7 +87,7 @@ def finish_chore(hold: Hold, *, more: bool = False) -> None:
     Call it in the transaction that keeps what was made. Raises ChoreLost.
     """
     held = Chore.objects.filter(pk=hold.chore_id, holder=hold.id)
-    done, _ = (0, {}) if more else held.filter(marks=hold.marks).delete()
+    done, _ = (0, {}) if more else held.filter(mark=hold.mark).delete()
     if done:
         return
     if not held.update(holder=None, held_until=None, tries=0):

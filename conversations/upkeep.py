@@ -50,6 +50,12 @@ async def tend(conversation_id: UUID, kind: ChoreKind) -> bool:
     except (ChatError, MemoryMoved, TimeoutError) as exc:
         logger.warning("The %s of %s is left for later: %s", kind, conversation_id, _name(exc))
         await db_call(postpone_chore, hold)
+    except DatabaseAway:
+        # Its lease lapses.
+        raise
+    except Exception:
+        logger.exception("The %s of %s failed unexpectedly", kind, conversation_id)
+        await db_call(postpone_chore, hold)
     else:
         return True
     return False
@@ -79,8 +85,7 @@ async def keep_up() -> None:
             except DatabaseAway:
                 logger.warning("The database is away; chores wait")
             except Exception:
-                # One that fails in an unknown way is held until its lease lapses.
-                logger.exception("A chore failed unexpectedly")
+                logger.exception("Chores are not done for now")
             await _wait(rung)
     finally:
         remove_chore_bell(bell)

@@ -52,8 +52,8 @@ class Chore(models.Model):
         Conversation, on_delete=models.CASCADE, related_name="chores", db_index=False
     )
     kind = models.CharField(max_length=8, choices=ChoreKind)
-    marks = models.PositiveIntegerField(
-        default=1, help_text="grows with each mark: one that came meanwhile is not forgotten"
+    mark = models.UUIDField(
+        default=uuid7, editable=False, help_text="another each time: none that came is forgotten"
     )
     tries = models.PositiveSmallIntegerField(default=0)
     held_until = models.DateTimeField(
