@@ -25,10 +25,16 @@ _OWN = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(
-    r"\b(?:remember|note that|keep in mind|important|always|never)\b", re.IGNORECASE
+    r"\b(?:remember|note that|keep in mind|important|don't forget)\b", re.IGNORECASE
+)
+_SETTLED = re.compile(
+    r"\b(?:decided?|agreed?|settled?|chose|chosen|must|never|always|deadline|budget|allerg\w+"
+    r"|prefer\w*|like|love|hate|plan\w*|promised?)\b",
+    re.IGNORECASE,
 )
 _IS = re.compile(
-    r"\b(?:is|are|was|am|called|named|born|lives?|works?|ist|heiß\w+|est|es)\b", re.IGNORECASE
+    r"\b(?:is|are|was|were|am|I'm|called|named|born|lives?|works?|ist|heiß\w+|est|es)\b",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<=\w )[A-ZÀ-ÖØ-Þ][\w’'-]+")
 _NUMBER = re.compile(r"\d")
@@ -57,12 +63,16 @@ def extract_notes(notes: str, turns: Iterable[PastTurn], limit: int) -> str:
 
 
 def worth(sentence: str) -> int:
-    """Return how much a sentence is likely to matter later."""
+    """Return how much a sentence is likely to matter later.
+
+    Names, numbers and what was settled count most, then what somebody says of themselves.
+    """
     if _QUESTION.search(sentence):
         return 0
-    points = 2 * bool(_OWN.search(sentence)) + bool(_IS.search(sentence))
-    points += bool(_NUMBER.search(sentence)) + min(2, len(_NAME.findall(sentence)))
-    points += 3 * bool(_ASKED.search(sentence))
+    names = len(_NAME.findall(sentence))
+    points = 2 * bool(names) + (names > 1) + 2 * bool(_NUMBER.search(sentence))
+    points += 2 * bool(_SETTLED.search(sentence)) + 3 * bool(_ASKED.search(sentence))
+    points += bool(_OWN.search(sentence)) + bool(_IS.search(sentence))
     return points - 2 * bool(_ORDER.match(sentence))
 
 

@@ -40,9 +40,11 @@ class Sayings:
     questions: tuple[str, ...]
 
 
-def read_sayings(path: Path = SAYINGS) -> Sayings:
+def read_sayings(path: Path = SAYINGS, *, held: bool = False) -> Sayings:
+    """Return what is said; `held` facts are others, which nothing was tuned for."""
     read = json.loads(path.read_text(encoding="utf-8"))
-    facts = tuple(Fact(one["says"], tuple(one["holds"])) for one in read["facts"])
+    chosen = read["held" if held else "facts"]
+    facts = tuple(Fact(one["says"], tuple(one["holds"])) for one in chosen)
     return Sayings(facts, tuple(read["asides"]), tuple(read["questions"]))
 
 

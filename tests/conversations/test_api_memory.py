@@ -199,7 +199,7 @@ async def test_pinned_facts_stand_in_every_prompt_after_any_number_of_summaries(
             await api.send(conversation, f"Question {number}. " + "And then? " * 150)
             await until_done()
     keeper.cancel()
-    versions = await db_call(Summary.objects.filter(conversation=conversation).count)
+    versions = await db_call(Summary.objects.count)
     assert versions >= 3
     prompts = [one for one in provider.requests() if one["body"]["model"] == NARROW]
     assert len(prompts) == 12

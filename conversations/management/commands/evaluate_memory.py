@@ -40,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--answer-tokens", type=int, default=160, help="of each answer, at most"
         )
+        parser.add_argument("--held", action="store_true", help="facts that nothing was tuned for")
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument(
             "--talk", type=Path, metavar="FILE", help="where the talk is kept, or taken from"
@@ -52,7 +53,7 @@ class Command(BaseCommand):
             raise CommandError(str(exc)) from exc
 
     async def _run(self, *, exchanges: int, seed: int, talk: Path | None, **options: Any) -> None:
-        sayings = read_sayings()
+        sayings = read_sayings(held=options["held"])
         if exchanges <= len(sayings.facts):
             raise CommandError(f"Each of {len(sayings.facts)} facts needs an exchange, and more.")
         named = settings.LOCAL_MODEL_FILE
