@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="session")]
 FACT = "My daughter Mira is allergic to peanuts."
 SLY = "<img src=x onerror=document.title='hacked'> is my favourite text."
 LINE = "Earlier messages are remembered in summary"
-# Four of these are more than three quarters of the local model's window.
+# Three of these are more than three quarters of the room in the local model's window.
 LONG = "Tell me more about bees. " * 260
 
 
 async def fill_the_window(page: Page) -> None:
-    for number, told in enumerate((FACT, SLY, "", "")):
+    for number, told in enumerate((f"{FACT} {SLY}", "", "")):
         await send(page, f"{told}\n{LONG}")
         await expect(page.locator(".message")).to_have_count(2 * number + 2)
         await finished(page)
@@ -40,11 +40,12 @@ async def test_what_is_remembered_is_read_corrected_and_pinned(
     await fill_the_window(page)
     line = page.get_by_role("button", name=LINE)
     await expect(line).to_be_visible()
-    await line.scroll_into_view_if_needed()
+    await line.focus()
     await shoot(page, "line")
 
     other = await page.context.new_page()
     await other.goto(page.url)
+    await page.bring_to_front()
     await line.focus()
     await page.keyboard.press("Enter")
     panel = page.get_by_role("dialog", name="What is remembered here")
@@ -79,7 +80,7 @@ async def test_what_is_remembered_is_read_corrected_and_pinned(
     assert await page.title() != "hacked"
 
     await send(page, "Who is Mira?")
-    await expect(page.locator(".message")).to_have_count(10)
+    await expect(page.locator(".message")).to_have_count(8)
     await finished(page)
     asked = provider.requests()[-1]["body"]
     assert FACT in str(asked["system"])

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--held", action="store_true", help="facts that nothing was tuned for")
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument(
-            "--talk", type=Path, metavar="FILE", help="where the talk is kept, or taken from"
+            "--talk", type=Path, metavar="FILE", help="where the talk is kept, to be gone on with"
         )
 
     def handle(self, **options: Any) -> None:
@@ -65,22 +65,26 @@ class Command(BaseCommand):
             await server.wait_ready(READY_S)
             spec = get_registry().resolve(MODEL)
             window = Window(options["window"] or spec.context_window, options["answer_tokens"])
-            said = _read_talk(talk)
-            if not said:
-                said = await self._talk(plan_talk(sayings, exchanges, seed=seed), window)
-                _keep_talk(talk, said)
+            said = await self._talk(plan_talk(sayings, exchanges, seed=seed), window, talk)
             await self._compare(said, window, sayings)
         finally:
             await get_registry().aclose()
             await server.stop()
             set_local_endpoint(None)
 
-    async def _talk(self, questions: Sequence[str], window: Window) -> list[str]:
-        """Return questions and answers, in turn."""
+    async def _talk(self, questions: Sequence[str], window: Window, kept: Path | None) -> list[str]:
+        """Return questions and answers, in turn; those that are kept are not asked again."""
         talk = begin(window, settings.SYSTEM_PROMPT, _extract)
-        for question in tqdm(questions, desc="talking", unit="exchange", disable=None):
+        answers = _read_talk(kept)[1::2]
+        for number, question in enumerate(
+            tqdm(questions, desc="talking", unit="exchange", disable=None)
+        ):
             talk.say(question)
-            talk.say(await _write(talk.prompt()) or "I do not know.")
+            if number < len(answers):
+                talk.say(answers[number])
+            else:
+                talk.say(await _write(talk.prompt()) or "I do not know.")
+                _keep_talk(kept, [turn.text for turn in talk.turns])
             await talk.remember()
         return [turn.text for turn in talk.turns]
 
