@@ -95,8 +95,8 @@ def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
 class Task:
     """What a worker needs of a generation: what to ask, and the message to answer with.
 
-    An answer of more than `until_summary` tokens makes a summary due. `is_first` says that nothing
-    was answered before on its branch.
+    An answer of more than `until_summary` tokens makes a summary due. `is_first` says that no earlier
+    turn is told.
     """
 
     prompt: Prompt
