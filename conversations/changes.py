@@ -72,6 +72,7 @@ async def create_conversation(
             request_digest=digest if idempotency_key else "",
         )
         conversation.wrapped_key = new_conversation_key(conversation.pk)
+        conversation.title_is_own = bool(request.title and request.title.strip())
         _seal_texts(conversation, title=request.title, system_prompt=request.system_prompt)
         try:
             with transaction.atomic():
@@ -129,6 +130,10 @@ async def change_conversation(
         if try_cipher(conversation) is None:
             raise ContentUnavailable
         fields = _seal_texts(conversation, title=request.title, system_prompt=request.system_prompt)
+        if request.title is not None:
+            # Emptied, it is a model's again to find.
+            conversation.title_is_own = bool(request.title.strip())
+            fields.append("title_is_own")
         if request.model is not None:
             conversation.model = _check_model(request.model, user)
             fields.append("model")

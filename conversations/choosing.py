@@ -21,6 +21,7 @@ from llm.routing import (
     Reason,
     Route,
     check_plan,
+    find_note_takers,
     find_pool,
     find_stand_ins,
     route,
@@ -60,6 +61,14 @@ def find_choice(requested: str, plan: str) -> ModelSpec | None:
     spec = registry.resolve(requested)
     check_plan(spec, plan)
     return spec
+
+
+def find_writers(conversation: Conversation) -> list[ModelSpec]:
+    """Return the models that may sum up or name a conversation, best first; perhaps none."""
+    registry = get_registry()
+    chosen = None if conversation.model == AUTO else registry.find_known(conversation.model)
+    models = registry.preferred_models()
+    return find_note_takers(models, conversation.user.plan, chosen=chosen)
 
 
 def choose(

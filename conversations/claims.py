@@ -236,10 +236,10 @@ def _claim_update(free: Q, lease_s: float) -> PreparedUpdate:
 
 _UNUSED = (
     *("due", "lease_owner", "lease_until", "idempotency_key", "request_digest", "finished"),
-    *(f"conversation__{name}" for name in ("title_sealed", "pinned", "archived")),
+    *(f"conversation__{name}" for name in ("title_sealed", "title_is_own", "pinned")),
     *(
         f"conversation__{name}"
-        for name in ("next_seq", "active_leaf", "smart_until", "created", "updated")
+        for name in ("archived", "next_seq", "active_leaf", "smart_until", "created", "updated")
     ),
     *(f"conversation__user__{name}" for name in ("email", "password", "last_login")),
     *(f"conversation__user__{name}" for name in ("is_superuser", "is_staff", "date_joined")),

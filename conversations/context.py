@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from llm.tokens import count_turn
@@ -16,6 +17,8 @@ STEP_SHARE = 4
 # budget has no room for more. The share is for models that think first, within the same tokens.
 DECENT_TOKENS = 512
 DECENT_SHARE = 8
+# A summary that ends further back than this, beyond what fits, is not looked for.
+MAX_LAG_TURNS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,33 @@ class PastTurn:
     seq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a prompt says of the turns up to `covers`, the seq of an answer, in their place.
+
+    One that a person has `corrected` is told even where all the turns would fit.
+    """
+
+    covers: int
+    text: str
+    corrected: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return count_turn(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A prompt, and the tokens of the turns since the newest memory of their branch.
+
+    Of the turns that there was no room for, only those that were looked at count.
+    """
+
+    prompt: Prompt
+    uncovered: int
+
+
 def join_system(*parts: str) -> str:
     """Return the system text: what stays the same from turn to turn, stable parts first."""
     return "\n\n".join(part.strip() for part in parts if part.strip())
@@ -48,34 +78,139 @@ def least_answer(answer_tokens: int) -> int:
     return min(answer_tokens, max(DECENT_TOKENS, answer_tokens // DECENT_SHARE))
 
 
-def assemble_prompt(*, system: str, newest_first: Iterable[PastTurn], window: Window) -> Prompt:
+def assemble_prompt(
+    *,
+    system: str,
+    newest_first: Iterable[PastTurn],
+    window: Window,
+    memories: Sequence[Memory] = (),
+) -> Prompt:
+    """Return the prompt of `assemble`, alone."""
+    assembled = assemble(system=system, newest_first=newest_first, window=window, memories=memories)
+    return assembled.prompt
+
+
+def assemble(
+    *,
+    system: str,
+    newest_first: Iterable[PastTurn],
+    window: Window,
+    memories: Sequence[Memory] = (),
+) -> Assembled:
     """Return the prompt: the newest turn whole, and as many before it as there is room for.
 
-    Takes from `newest_first` only what it uses. Roles alternate and begin with the user, as
-    the Messages API demands; neighbours of one role are joined. Where not all fit, a few more may be
-    left out, so that the turns after this one begin in the same place.
+    Where not all fit, one of the `memories` stands for the oldest: of those on this branch, the one
+    that leaves the most turns as they were said. It stays the same from turn to turn until it
+    leaves too many. Of two that cover the same, the first counts.
+
+    Takes from `newest_first` only what it uses, and what it takes to find a memory. Roles alternate
+    and begin with the user, as the Messages API demands; neighbours of one role are joined.
     """
-    room = left = window.room(system)
-    kept: list[PastTurn] = []
-    is_cut = False
-    for turn in newest_first:
-        is_cut = bool(kept) and turn.tokens > left
-        if is_cut:
-            break
-        left -= turn.tokens
-        kept.append(turn)
+    room = window.room(system)
+    read = _Reading(iter(newest_first), room, memories)
+    kept, memory = read.kept, read.memory
+    if read.is_cut and memory is None:
+        memory, kept = _cut(kept, room, read.newest)
     kept.reverse()
-    if is_cut:
-        del kept[: _steady_start(kept, spare=room // STEP_SHARE - left)]
     while len(kept) > 1 and kept[0].role == "assistant":
         del kept[0]
-    turns: list[Turn] = []
-    for turn in kept:
-        if turns and turns[-1].role == turn.role:
-            turns[-1] = Turn(turn.role, f"{turns[-1].text}\n\n{turn.text}")
+    text = memory.text if memory else ""
+    prompt = Prompt(system, _alternate(kept), max_output=window.answer, memory=text)
+    return Assembled(prompt, read.uncovered)
+
+
+class _Reading:
+    """A branch, read from its newest turn back as far as there is room.
+
+    `kept` are the turns that stand in the prompt, newest first, and `memory` what stands for those
+    before. Where no memory leaves few enough turns, `is_cut` says so; `newest` is the one that
+    leaves the fewest.
+    """
+
+    def __init__(self, turns: Iterator[PastTurn], room: int, memories: Sequence[Memory]) -> None:
+        self.kept: list[PastTurn] = []
+        self.memory: Memory | None = None
+        self.newest: Memory | None = None
+        self.uncovered = 0
+        self.is_cut = False
+        self._room = room
+        self._memories = {one.covers: one for one in reversed(memories)}
+        self._used = 0
+        self._fitting = 0
+        self._read(turns)
+
+    def _read(self, turns: Iterator[PastTurn]) -> None:
+        for turn in turns:
+            found = self._memories.get(turn.seq) if self.kept else None
+            if found is not None and self._meet(found):
+                break
+            if self.kept and self._used + turn.tokens > self._room:
+                self._overflow(turn, turns)
+                break
+            self.kept.append(turn)
+            self._used += turn.tokens
+            if self.newest is None:
+                self.uncovered += turn.tokens
         else:
-            turns.append(Turn(turn.role, turn.text))
-    return Prompt(system=system, turns=tuple(turns), max_output=window.answer)
+            # All of it fits as it was said.
+            self.memory = None
+            return
+        if self.memory is not None:
+            del self.kept[self._fitting :]
+            self.is_cut = False
+
+    def _meet(self, found: Memory) -> bool:
+        """Take note of a memory; True if nothing before it is to be looked at."""
+        self.newest = self.newest or found
+        if self._used + found.tokens <= self._room:
+            self.memory, self._fitting = found, len(self.kept)
+        elif found.corrected:
+            self.is_cut = True
+        return found.corrected
+
+    def _overflow(self, turn: PastTurn, turns: Iterator[PastTurn]) -> None:
+        self.is_cut = True
+        if self.newest is not None or not self._memories:
+            self.uncovered += turn.tokens if self.newest is None else 0
+            return
+        self.uncovered += turn.tokens
+        for older in islice(turns, MAX_LAG_TURNS):
+            if (found := self._memories.get(older.seq)) is not None:
+                self.newest = found
+                return
+            self.uncovered += older.tokens
+
+
+def _cut(
+    kept: list[PastTurn], room: int, newest: Memory | None
+) -> tuple[Memory | None, list[PastTurn]]:
+    """Return as many of the newest turns as fit beside the newest memory, if that does.
+
+    A few more may be left out, so that the turns after this one begin in the same place.
+    """
+    if newest is not None and kept[0].tokens + newest.tokens > room:
+        newest = None
+    if newest is not None:
+        room -= newest.tokens
+    left, count = room, 0
+    for turn in kept:
+        if count and turn.tokens > left:
+            break
+        left -= turn.tokens
+        count += 1
+    oldest_first = kept[:count][::-1]
+    start = _steady_start(oldest_first, spare=room // STEP_SHARE - left)
+    return newest, oldest_first[start:][::-1]
+
+
+def _alternate(turns: Iterable[PastTurn]) -> tuple[Turn, ...]:
+    joined: list[Turn] = []
+    for turn in turns:
+        if joined and joined[-1].role == turn.role:
+            joined[-1] = replace(joined[-1], text=f"{joined[-1].text}\n\n{turn.text}")
+        else:
+            joined.append(Turn(turn.role, turn.text))
+    return tuple(joined)
 
 
 def _steady_start(kept: Sequence[PastTurn], *, spare: int) -> int:

@@ -1,20 +1,33 @@
 """The only place that wakes workers. A wake-up is a hint: the database is the truth.
 
 Workers also look for work on their own, so a lost wake-up costs a moment and no answer. Workers
-of this process hear their bells; those of other processes hear the doorbell in Redis.
+of this process hear their bells; those of other processes hear the doorbell in Redis, and task
+workers get a task of Celery.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import queue
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from redis.exceptions import RedisError
 
 from conversations import doorbell
+
+logger = logging.getLogger(__name__)
+
+# The task that does one chore; see conversations.tasks.
+TEND = "conversations.tend"
+# So many chores wait to be told while the broker stands still. The others are found by the sweep.
+MAX_UNTOLD = 1_000
 
 
 @dataclass(eq=False)
@@ -26,7 +39,16 @@ class Bell:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
 
+@dataclass(eq=False)
+class ChoreBell:
+    """Rings where chores are done in this process, in its event loop, from any thread."""
+
+    on_chore: Callable[[], None]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+
 _bells: set[Bell] = set()
+_chore_bells: set[ChoreBell] = set()
 
 
 def hang_bell(bell: Bell) -> None:
@@ -71,3 +93,58 @@ def announce_work() -> None:
 def announce_stop(generation_id: UUID) -> None:
     """Tell the worker that writes a generation, once the transaction is committed."""
     transaction.on_commit(lambda: _ring_stop(generation_id))
+
+
+def hang_chore_bell(bell: ChoreBell) -> None:
+    _chore_bells.add(bell)
+
+
+def remove_chore_bell(bell: ChoreBell) -> None:
+    _chore_bells.discard(bell)
+
+
+def announce_chore(conversation_id: UUID, kind: str) -> None:
+    """Tell whoever does chores, once the transaction is committed."""
+    transaction.on_commit(lambda: tell_chore(conversation_id, kind), robust=True)
+
+
+def tell_chore(conversation_id: UUID, kind: str) -> None:
+    """Have a chore done soon; nobody waits for a broker that is away."""
+    for bell in tuple(_chore_bells):
+        bell.loop.call_soon_threadsafe(bell.on_chore)
+    if settings.REDIS_URL:
+        _teller().tell(str(conversation_id), kind)
+
+
+class _Teller:
+    """Hands chores to Celery on a thread of its own, which may wait for the broker."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[tuple[str, str]] = queue.Queue(MAX_UNTOLD)
+        threading.Thread(target=self._run, name="chores to Celery", daemon=True).start()
+
+    def tell(self, *chore: str) -> None:
+        try:
+            self._waiting.put_nowait((chore[0], chore[1]))
+        except queue.Full:
+            logger.warning("A chore was not told: the broker does not take them")
+
+    def _run(self) -> None:
+        # Not before there is something to tell: most processes never need Celery.
+        from kombu.exceptions import KombuError
+
+        from chatbot.celery import app
+
+        while True:
+            chore = self._waiting.get()
+            try:
+                app.send_task(TEND, args=chore, retry=False, ignore_result=True)
+            except (KombuError, RedisError, OSError) as exc:
+                logger.warning("A chore was not told: %s", type(exc).__name__)
+            except Exception:
+                logger.exception("A chore was not told")
+
+
+@cache
+def _teller() -> _Teller:
+    return _Teller()

@@ -28,6 +28,7 @@ from conversations.claims import release_leases
 from conversations.eventlog import get_event_log
 from conversations.overrides import follow_overrides
 from conversations.periodic import run_schedule
+from conversations.upkeep import keep_up
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
 from llm.local import LocalServer
@@ -162,6 +163,7 @@ class EmbeddedServer:
             owner=OWNER, concurrency=self._concurrency, log=get_event_log()
         )
         self._keep(self._worker.run(), name="generation worker")
+        self._keep(keep_up(), name="keeper of summaries")
         self._say(f"Parley is ready at http://{self._host}:{self._port} (Ctrl-C ends it).")
 
     def _keep(self, work: Coroutine[Any, Any, None], *, name: str) -> None:

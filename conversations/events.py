@@ -24,6 +24,10 @@ MAX_CONTENT_CHARS = 32_000
 MAX_SYSTEM_PROMPT_CHARS = 8_000
 MAX_TITLE_CHARS = 200
 MAX_COMMENT_CHARS = 2_000
+# The tokens are bounded too, where the models are known; see conversations.memory.
+MAX_SUMMARY_CHARS = 8_000
+MAX_FACT_CHARS = 500
+MAX_FACTS = 30
 
 # Two integers of up to ten digits: an attempt and a seq each fit a database integer.
 _CURSOR = re.compile(r"(\d{1,10})-(\d{1,10})", re.ASCII)
@@ -141,6 +145,9 @@ Content = Annotated[
 Title = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
 SystemPrompt = Annotated[CleanText, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
 Comment = Annotated[CleanText, StringConstraints(max_length=MAX_COMMENT_CHARS)]
+Fact = Annotated[
+    CleanText, StringConstraints(max_length=MAX_FACT_CHARS), AfterValidator(_not_blank)
+]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Seq = Annotated[int, Field(ge=1, le=2_147_483_647)]
 # Visible ASCII, as in an HTTP header; long enough for a UUID or a hash.
@@ -180,6 +187,14 @@ class ChangeConversation(Request):
     system_prompt: SystemPrompt | None = None
     pinned: bool | None = None
     archived: bool | None = None
+
+
+class ChangeMemory(Request):
+    """`version` is the one that was read; what is left out stays as it is."""
+
+    version: Annotated[int, Field(ge=0, le=2_147_483_647)]
+    summary: Annotated[CleanText, StringConstraints(max_length=MAX_SUMMARY_CHARS)] | None = None
+    pinned_facts: Annotated[list[Fact], Field(max_length=MAX_FACTS)] | None = None
 
 
 class ChangeMe(Request):

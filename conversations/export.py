@@ -17,6 +17,7 @@ from chatbot.core.db import db_call
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.generations import abandon_active
+from conversations.memory import export_memory
 from conversations.models import Conversation, Generation, Message
 from conversations.queries import try_cipher
 from conversations.sealing import report_unreadable
@@ -52,6 +53,7 @@ def _conversation(user: User, conversation_id: UUID) -> bytes | None:
     whole = {
         **view_conversation(conversation, cipher),
         "systemPrompt": read_system_prompt(conversation, cipher),
+        "memory": export_memory(conversation, cipher),
         "messages": [
             view_message(message, cipher, generations.get(message.seq)) for message in messages
         ],

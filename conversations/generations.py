@@ -16,11 +16,12 @@ from chatbot.accounts.ledger import Payer, charge_calls, settle_calls
 from chatbot.core.errors import WorkerLost
 from chatbot.core.metrics import GENERATIONS
 from chatbot.core.prepared import Kind, PreparedUpdate
+from conversations.chores import mark_chore
 from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, hand_over, lapsed
 from conversations.estimates import estimate_call
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
-from conversations.models import Conversation, Generation, Message, State, Status
+from conversations.models import ChoreKind, Conversation, Generation, Message, State, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import read_answer, try_cipher
 from conversations.sealing import seal_message
@@ -40,7 +41,7 @@ class Outcome:
     """How an attempt ended; `calls` are all that were made for the answer, in order.
 
     `charged` and `charged_micros` are what others used that were charged before, when a worker let
-    the generation go.
+    the generation go. `chores` are what is to be done for the conversation now.
     """
 
     state: State
@@ -57,6 +58,7 @@ class Outcome:
     stop_reason: str = ""
     error_code: str = ""
     error_message: str = ""
+    chores: tuple[ChoreKind, ...] = ()
 
     @property
     def usage(self) -> Usage:
@@ -182,6 +184,8 @@ def _settle(
     }
     _write_answer(conversation=conversation.pk, seq=generation.answer_seq, **said)
     _charge(generation, outcome.calls, first_token_ms=outcome.first_token_ms)
+    for kind in outcome.chores:
+        mark_chore(conversation.pk, kind)
     transaction.on_commit(
         lambda: GENERATIONS.labels(state=outcome.state, model=outcome.model or "none").inc()
     )

@@ -12,14 +12,20 @@ from django.conf import settings
 from chatbot.accounts.instructions import read_instructions
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import ChatError, MessageTooLong
-from conversations.context import PastTurn, Window, assemble_prompt, join_system
+from conversations.context import PastTurn, Window, assemble, join_system
 from conversations.models import Conversation, Generation, Message, Status
+from conversations.notes import due_tokens, tell_facts
+from conversations.pins import read_facts
 from conversations.queries import walk_branch, walk_sizes
 from conversations.sealing import open_cipher, open_column, open_message, report_unreadable
+from conversations.summaries import read_memories
 from llm.catalog import ModelSpec
+from llm.conf import get_registry
 from llm.tokens import count_turn
 from llm.types import Prompt
 
+# A window with less room beside the system text holds no conversation: others answer in it.
+LEAST_ROOM = 400
 NO_ROOM = "The system prompt and custom instructions leave no room for a message."
 # A failed answer may hold half a sentence, a halted one what must not be said again.
 _SPOKEN = frozenset({Status.COMPLETE, Status.STOPPED})
@@ -35,12 +41,23 @@ def window_of(spec: ModelSpec) -> Window:
     return Window(spec.context_window, spec.answer_tokens)
 
 
+def smallest_room(plan: str, system: str) -> int:
+    """Return the tokens that turns have beside this system text, in the smallest window in use.
+
+    Whoever answers next, of the models of a plan, has at least so many. 0 where nobody can.
+    """
+    windows = [window_of(spec) for spec in get_registry().models() if plan in spec.plans]
+    rooms = [window.room(system) for window in windows]
+    return min((room for room in rooms if room >= LEAST_ROOM), default=0)
+
+
 def system_text(conversation: Conversation, cipher: DataCipher) -> str:
-    """Return what stands before the turns. Raises CannotOpen: it is never left out silently."""
+    """Return what stands before all else. Raises CannotOpen: it is never left out silently."""
     return join_system(
         settings.SYSTEM_PROMPT,
         open_column(cipher, conversation, "system_prompt"),
         read_instructions(conversation.user),
+        tell_facts(read_facts(conversation, cipher)),
     )
 
 
@@ -58,7 +75,8 @@ def read_sizes(conversation_id: UUID, leaf: int | None, *, most: int) -> list[in
 def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
     """Return how many tokens a prompt has, at most, from those of its turns, newest first.
 
-    Raises MessageTooLong, with its size and the limit, when the newest alone is too much.
+    Where not all fit, that is the whole room: a summary may take what the turns leave. Raises
+    MessageTooLong, with its size and the limit, when the newest alone is too much.
     """
     room = max(0, window_of(spec).room(system))
     total = 0
@@ -67,6 +85,7 @@ def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
             detail = {"tokens": tokens, "limit": room, "model": spec.name}
             raise MessageTooLong(None if room else NO_ROOM, detail=detail)
         if total + tokens > room:
+            total = room
             break
         total += tokens
     return total + count_turn(system)
@@ -74,10 +93,16 @@ def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker needs of a generation: what to ask, and the message to answer with."""
+    """What a worker needs of a generation: what to ask, and the message to answer with.
+
+    An answer of more than `until_summary` tokens makes a summary due. `is_first` says that no earlier
+    turn is told.
+    """
 
     prompt: Prompt
     answer: Message
+    until_summary: int
+    is_first: bool
 
 
 def load_task(generation: Generation, spec: ModelSpec) -> Task:
@@ -94,9 +119,20 @@ def load_task(generation: Generation, spec: ModelSpec) -> Task:
         answer = next(branch, None)
         if answer is None:
             raise ContentUnavailable  # Deleted meanwhile.
-        turns = _past_turns(branch, cipher)
-        prompt = assemble_prompt(system=system, newest_first=turns, window=window_of(spec))
-        return Task(_within_budget(prompt, generation), answer)
+        assembled = assemble(
+            system=system,
+            newest_first=past_turns(branch, cipher),
+            window=window_of(spec),
+            memories=read_memories(conversation, cipher),
+        )
+        prompt = assembled.prompt
+        due = due_tokens(smallest_room(conversation.user.plan, system))
+        return Task(
+            _within_budget(prompt, generation),
+            answer,
+            until_summary=due - assembled.uncovered,
+            is_first=len(prompt.turns) == 1 and not prompt.memory,
+        )
     except CannotOpen as exc:
         report_unreadable(f"prompt of generation {generation.pk}", exc)
         raise ContentUnavailable from exc
@@ -109,11 +145,20 @@ def _within_budget(prompt: Prompt, generation: Generation) -> Prompt:
     return replace(prompt, max_output=min(prompt.max_output, generation.max_output))
 
 
-def _past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastTurn]:
+def past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastTurn]:
+    """Yield what a question says, then what was said before it, newest first.
+
+    Raises ContentUnavailable without a question, and CannotOpen when that does not open.
+    """
     question = next(branch, None)
     if question is None:
         raise ContentUnavailable  # Deleted meanwhile.
     yield _past_turn(question, cipher)
+    yield from spoken_turns(branch, cipher)
+
+
+def spoken_turns(branch: Iterable[Message], cipher: DataCipher) -> Iterator[PastTurn]:
+    """Yield what of a branch a model may be told; what does not open is left out."""
     for message in branch:
         if message.status not in _SPOKEN or not message.token_count:
             continue

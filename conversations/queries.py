@@ -275,6 +275,7 @@ def read_conversation(
     return {
         **view_conversation(conversation, cipher),
         "systemPrompt": read_system_prompt(conversation, cipher),
+        "memoryVersion": conversation.memory_version,
         "activeGeneration": view_generation(active) if active else None,
         "messages": [
             view_message(message, cipher, generations.get(message.seq))

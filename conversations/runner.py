@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -15,12 +15,12 @@ from chatbot.core.db import patient_db_call
 from chatbot.core.errors import ChatError
 from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
-from conversations.choosing import Kept, kept_route
+from conversations.choosing import Kept, find_writers, kept_route
 from conversations.claims import Claim, LeaseLost
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
 from conversations.generations import Outcome, charged_before, finish_generation
-from conversations.models import Generation, Message, State
+from conversations.models import ChoreKind, Generation, State
 from conversations.places import fit_to_load
 from conversations.prompts import Task, load_task
 from conversations.queries import try_cipher
@@ -47,7 +47,7 @@ class GenerationRun:
         self._gate = gate
         self._generation = generation
         self._claimed_attempt = claim.attempt
-        self._answer: Message | None = None
+        self._task: Task | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
         # Who may answer, as it was decided and as things stand, best first; then who does.
         self._kept = Kept((), "")
@@ -183,7 +183,7 @@ class GenerationRun:
         """Return the question as it fits into this model's window."""
         if spec.name not in self._prompts:
             task = await patient_db_call(_load_task, self._generation, spec)
-            self._answer = task.answer
+            self._task = task
             self._prompts[spec.name] = task.prompt
         return self._prompts[spec.name]
 
@@ -218,11 +218,12 @@ class GenerationRun:
         error: ChatError | None = None,
     ) -> Outcome:
         text, spec = self._log.text, self._spec
+        tokens = count_turn(text) if text else 0
         is_first = spec is None or spec is self._kept.candidates[0]
         return Outcome(
             state=state,
             text=text,
-            tokens=count_turn(text) if text else 0,
+            tokens=tokens,
             calls=tuple(self._calls),
             **charged_before(self._generation),
             model=spec.name if spec else "",
@@ -232,7 +233,17 @@ class GenerationRun:
             stop_reason=stop_reason,
             error_code=error.code if error else "",
             error_message=error.message if error else "",
+            chores=tuple(self._find_chores(tokens)) if error is None else (),
         )
+
+    def _find_chores(self, tokens: int) -> Iterator[ChoreKind]:
+        """Yield what there is to do for the conversation after an answer of so many tokens."""
+        if self._task is None or not tokens:
+            return
+        if tokens > self._task.until_summary:
+            yield ChoreKind.SUMMARY
+        if self._task.is_first and find_writers(self._generation.conversation):
+            yield ChoreKind.TITLE
 
     def _bill_lost(self) -> None:
         """Bill another worker's call by the text that it left: nobody else is there to tell."""
@@ -242,7 +253,7 @@ class GenerationRun:
         if not text or spec is None or has_told:
             return
         prompt = self._prompts[spec.name]
-        asked = sum(count_turn(turn.text) for turn in prompt.turns) + count_turn(prompt.system)
+        asked = sum(count_turn(turn.text) for turn in prompt.turns) + count_turn(prompt.head)
         usage = Usage(asked, estimate_tokens(text))
         self._calls.append(bill_call(spec, usage, is_metered=False, ending="lost"))
 
@@ -267,8 +278,9 @@ class GenerationRun:
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
 
     async def _store(self, outcome: Outcome) -> Event:
+        answer = self._task.answer if self._task else None
         return await patient_db_call(
-            finish_generation, self.claim, outcome, self._generation, self._answer
+            finish_generation, self.claim, outcome, self._generation, answer
         )
 
 

@@ -1,10 +1,17 @@
-"""Celery front doors of the conversations; embedded mode runs the same ones in its own process."""
+"""Celery front doors of the conversations; embedded mode does the same in its own process."""
 
 from __future__ import annotations
 
+import asyncio
+from uuid import UUID
+
 from celery import shared_task
 
+from conversations.dispatch import TEND
+from conversations.models import ChoreKind
 from conversations.search.indexing import index_due
+from conversations.upkeep import tell_all_free, tend
+from llm.conf import get_registry
 
 # Whoever waits for the next turn of the schedule waits no longer than for this one.
 INDEX_S = 2.0
@@ -13,3 +20,19 @@ INDEX_S = 2.0
 @shared_task(name="conversations.index_messages")
 def index_messages() -> None:
     index_due(within_s=INDEX_S)
+
+
+@shared_task(name=TEND)
+def tend_one(conversation_id: str, kind: str) -> None:
+    async def work() -> None:
+        try:
+            await tend(UUID(conversation_id), ChoreKind(kind))
+        finally:
+            await get_registry().aclose()
+
+    asyncio.run(work())
+
+
+@shared_task(name="conversations.sweep_chores")
+def sweep_chores() -> None:
+    tell_all_free()

@@ -40,6 +40,7 @@ from conversations.events import RegenerateRequest, SendRequest
 from conversations.generations import request_stop
 from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import ACTIVE_STATES
+from conversations.notes import first_line
 from conversations.notices import notify_on_commit
 from conversations.places import Door, open_door
 from conversations.prompts import ContentUnavailable
@@ -50,7 +51,6 @@ from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
 from llm.tokens import count_turn
 
-TITLE_CHARS = 60
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
 MAX_TRIES = 5
 
@@ -290,16 +290,8 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     )
     title: bytes | None = None
     if conversation.title_sealed is None:
-        title = seal_column(cipher, conversation.pk, "title", _title_from(request.content))
+        title = seal_column(cipher, conversation.pk, "title", first_line(request.content))
     return Draft(seq, question, text=request.content, title_sealed=title)
-
-
-def _title_from(content: str) -> str:
-    """Return the first line of what was asked, cut at a word."""
-    line = content.strip().splitlines()[0].strip()
-    if len(line) <= TITLE_CHARS:
-        return line
-    return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
 
 
 async def stop_generation(user: User, generation_id: UUID) -> dict[str, str]:

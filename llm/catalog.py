@@ -78,7 +78,7 @@ class ModelSpec:
     `continuation` is how a started answer is taken up again: from a last turn of the model's own
     (`prefill`), at the wish of a user's turn (`user_turn`), or from the beginning (`restart`).
     `fallbacks` are the names of models to ask when this one fails, best first. `plans` are those
-    of the people who may use it. A model with limits of its own (see `EndpointSpec`) shares none
+    of the people who may use it. One that `takes_notes` can be trusted to sum up a conversation. A model with limits of its own (see `EndpointSpec`) shares none
     with others.
     """
 
@@ -97,6 +97,7 @@ class ModelSpec:
     thinking: Thinking | None = None
     caches_prompts: bool = False
     min_cacheable_tokens: int = 0
+    takes_notes: bool = True
     fallbacks: tuple[str, ...] = ()
     plans: tuple[str, ...] = PLANS
     long_prompt_above: int | None = None

@@ -194,7 +194,7 @@ def _find_problem(spec: ModelSpec) -> str | None:
     for field in ("name", "display_name", "model_id", "provider"):
         if not isinstance(getattr(spec, field), str) or not getattr(spec, field):
             return f"{field} must be a non-empty string"
-    for field in ("free", "caches_prompts"):
+    for field in ("free", "caches_prompts", "takes_notes"):
         if type(getattr(spec, field)) is not bool:
             return f"{field} must be true or false"
     if not spec.plans or not set(spec.plans) <= set(PLANS):

@@ -55,7 +55,7 @@ def ask_on(
         rest = _fit(replace(prompt, max_output=left), added, spec)
         if rest is not None:
             return Question(rest, kept, way, seam)
-    newest = _size(prompt.system, *(turn.text for turn in prompt.turns[-1:]))
+    newest = _size(prompt.head, *(turn.text for turn in prompt.turns[-1:]))
     if newest > spec.context_window - most:
         raise ContextOverflow
     return Question(prompt, way="restart" if text else None)
@@ -83,7 +83,7 @@ def _fit(prompt: Prompt, added: tuple[Turn, ...], spec: ModelSpec) -> Prompt | N
     prompt was assembled for: another model may write longer answers than this one.
     """
     sizes = [count_turn(turn.text) for turn in prompt.turns]
-    fixed = prompt.max_output + _size(prompt.system, *(turn.text for turn in added))
+    fixed = prompt.max_output + _size(prompt.head, *(turn.text for turn in added))
     room = spec.context_window - fixed - sum(sizes)
     turns = deque(prompt.turns)
     for size in sizes[:-1]:

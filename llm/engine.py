@@ -225,7 +225,7 @@ class _Call:
             return Usage(0, 0)
         prompt = self.question.prompt
         asked = sum(count_turn(turn.text) for turn in prompt.turns)
-        return Usage(asked + count_turn(prompt.system), written)
+        return Usage(asked + count_turn(prompt.head), written)
 
 
 class _Trail:

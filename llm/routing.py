@@ -152,6 +152,22 @@ def prefer(models: Iterable[ModelSpec], catalog: Catalog) -> list[ModelSpec]:
     return sorted(models, key=place)
 
 
+def find_note_takers(
+    models: Iterable[ModelSpec], plan: str, *, chosen: ModelSpec | None
+) -> list[ModelSpec]:
+    """Return who may sum up or name a conversation, best first: fast models before smart ones.
+
+    What is said to a `chosen` model on this machine is not told to one elsewhere.
+    """
+    stays_here = chosen is not None and chosen.is_local
+    able = [
+        spec
+        for spec in models
+        if spec.takes_notes and plan in spec.plans and (spec.is_local or not stays_here)
+    ]
+    return sorted(able, key=lambda spec: spec.tier != "fast")
+
+
 def find_pool(models: Sequence[ModelSpec], plan: str) -> list[ModelSpec]:
     """Return those between which `auto` decides: a plan's hosted models, or else its local ones.
 

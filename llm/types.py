@@ -20,12 +20,24 @@ class Turn:
 class Prompt:
     """Everything a model is asked; `max_output` is in tokens.
 
-    A last turn of role `assistant` asks a model whose continuation is `prefill` to go on from that text.
+    `memory` is what it is told of earlier turns that are not among `turns`. A last turn of role
+    `assistant` asks a model whose continuation is `prefill` to go on from that text.
     """
 
     system: str
     turns: tuple[Turn, ...]
     max_output: int
+    memory: str = ""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Return the texts that stand before the turns, the one that changes least first."""
+        return tuple(text for text in (self.system, self.memory) if text)
+
+    @property
+    def head(self) -> str:
+        """Return the same as one text, for servers that take one."""
+        return "\n\n".join(self.heads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from chatbot.core.errors import ChatError
 from conversations.changes import NotAnAnswer
 from conversations.consumers import InvalidFrame
 from conversations.events import EventType
+from conversations.memory import MemoryChanged
 from conversations.search.finding import SearchUnavailable
 from tests.live import ROOT
 
@@ -63,7 +64,8 @@ def all_errors() -> set[type[ChatError]]:
 
 def test_every_error_code_is_documented_with_its_status() -> None:
     # Importing the doors and what they call defines every error there is.
-    assert {NotAnAnswer, InvalidFrame, SearchUnavailable} <= set(subclasses(ChatError))
+    named = {NotAnAnswer, InvalidFrame, MemoryChanged, SearchUnavailable}
+    assert named <= set(subclasses(ChatError))
     documented = dict(
         re.findall(r"^\| `(\w+)` \| (\d+) \|", (DOCS / "api.md").read_text(), re.MULTILINE)
     )

@@ -289,6 +289,8 @@ CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BEAT_SCHEDULE = {
+    # What nobody could be told of, and what a task worker died of.
+    "do what was left": {"task": "conversations.sweep_chores", "schedule": 30.0},
     "clear expired sessions": {"task": "accounts.clear_expired_sessions", "schedule": 3600.0},
     "count costs": {"task": "accounts.count_costs", "schedule": 60.0},
     "review costs": {"task": "accounts.review_costs", "schedule": 3600.0},

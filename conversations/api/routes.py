@@ -20,6 +20,7 @@ from conversations.api.schemas import (
     ConversationPage,
     ErrorBody,
     GenerationRef,
+    MemoryView,
 )
 from conversations.api.sse import stream_response
 from conversations.changes import (
@@ -31,6 +32,7 @@ from conversations.changes import (
 from conversations.events import (
     MAX_TITLE_CHARS,
     ChangeConversation,
+    ChangeMemory,
     CleanText,
     CreateConversation,
     GiveFeedback,
@@ -40,7 +42,8 @@ from conversations.events import (
     is_client_key,
     parse_cursor,
 )
-from conversations.queries import LIST_LIMIT, list_conversations, read_conversation
+from conversations.memory import change_memory, read_memory, read_page
+from conversations.queries import LIST_LIMIT, list_conversations
 from conversations.reading import open_reading, read_turn
 from conversations.search.finding import search_conversations
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
@@ -102,7 +105,7 @@ async def show(
     request: HttpRequest, conversation_id: UUID, before: Seq | None = None, limit: Limit = 50
 ) -> Any:
     user = caller(request)
-    return await db_call(read_conversation, user.pk, conversation_id, before=before, limit=limit)
+    return await db_call(read_page, user.pk, conversation_id, before=before, limit=limit)
 
 
 @router.patch(
@@ -116,6 +119,16 @@ async def change(request: HttpRequest, conversation_id: UUID, body: ChangeConver
 async def delete(request: HttpRequest, conversation_id: UUID) -> Any:
     await delete_conversation(caller(request), conversation_id)
     return Status(204, None)
+
+
+@router.get("/conversations/{uuid:conversation_id}/memory", response={200: MemoryView, **REFUSED})
+async def memory(request: HttpRequest, conversation_id: UUID) -> Any:
+    return await db_call(read_memory, caller(request).pk, conversation_id)
+
+
+@router.put("/conversations/{uuid:conversation_id}/memory", response={200: MemoryView, **REFUSED})
+async def remember(request: HttpRequest, conversation_id: UUID, body: ChangeMemory) -> Any:
+    return await change_memory(caller(request), conversation_id, body)
 
 
 # Sends have limits of their own: these two are not counted among the other requests.

@@ -105,7 +105,25 @@ class GenerationRef(Answer):
     events_url: str
 
 
+class MemoryLimits(Answer):
+    summary_tokens: int
+    pinned_tokens: int
+    pinned_facts: int
+
+
+class MemoryView(Answer):
+    version: int
+    summary: str | None
+    covers_seq: int | None
+    is_corrected: bool
+    updated_at: datetime | None
+    pinned_facts: list[str]
+    limits: MemoryLimits
+
+
 class ConversationPage(ConversationDetail):
+    memory_version: int
+    summary_seq: int | None
     active_generation: GenerationRef | None
     messages: list[MessageView]
     next_cursor: int | None

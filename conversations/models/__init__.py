@@ -1,7 +1,8 @@
-"""What is kept: conversations, their messages, and the generations that answer them."""
+"""What is kept: conversations, their messages, the generations that answer them, and summaries."""
 
 from conversations.models.conversation import Conversation
 from conversations.models.generation import Generation, State
+from conversations.models.memory import Chore, ChoreKind, Summary
 from conversations.models.message import Feedback, Message, Role, Status
 from conversations.models.override import ModelOverride
 from conversations.models.search import TITLE_SEQ, SearchEntry
@@ -9,6 +10,8 @@ from conversations.models.worker import Worker
 
 __all__ = [
     "TITLE_SEQ",
+    "Chore",
+    "ChoreKind",
     "Conversation",
     "Feedback",
     "Generation",
@@ -18,5 +21,6 @@ __all__ = [
     "SearchEntry",
     "State",
     "Status",
+    "Summary",
     "Worker",
 ]

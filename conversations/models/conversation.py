@@ -17,7 +17,17 @@ class Conversation(models.Model):
     )
     wrapped_key = SealedField(editable=False)
     title_sealed = SealedField(null=True, editable=False)
+    title_is_own = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="written by the person"
+    )
     system_prompt_sealed = SealedField(null=True, editable=False)
+    pinned_facts_sealed = SealedField(null=True, editable=False)
+    memory_version = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="grows with each summary and each change of what is pinned; see Summary",
+    )
     model = models.CharField(max_length=64, default="auto", help_text="auto, or a catalogue name")
     pinned = models.BooleanField(default=False)
     archived = models.BooleanField(default=False)

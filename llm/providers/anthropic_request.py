@@ -62,8 +62,8 @@ def encode_question(
         question["messages"] = [
             cast("MessageParam", {"role": turn.role, "content": turn.text}) for turn in prompt.turns
         ]
-        if prompt.system:
-            question["system"] = prompt.system
+        if prompt.heads:
+            question["system"] = prompt.head
     else:
         _write_blocks(question, prompt, find_breakpoints(prompt, least_tokens=least_cached))
     if thinking is not None:
@@ -74,18 +74,16 @@ def encode_question(
 def _write_blocks(
     question: MessageCreateParamsStreaming, prompt: Prompt, breakpoints: Breakpoints
 ) -> None:
-    """Write all texts as blocks, marked or not: from turn to turn nothing changes but the marks.
-
-    One mark is left: a summary of earlier turns would be a block of its own after the system text.
-    """
+    """Write all texts as blocks, marked or not: from turn to turn nothing changes but the marks."""
     messages: list[MessageParam] = []
     marked = breakpoints.turns
     for place, turn in enumerate(prompt.turns):
         content = [_block(turn.text, is_marked=place in marked)]
         messages.append(cast("MessageParam", {"role": turn.role, "content": content}))
     question["messages"] = messages
-    if prompt.system:
-        question["system"] = [_block(prompt.system, is_marked=breakpoints.system)]
+    heads = ((prompt.system, breakpoints.system), (prompt.memory, breakpoints.memory))
+    if prompt.heads:
+        question["system"] = [_block(text, is_marked=mark) for text, mark in heads if text]
 
 
 def _block(text: str, *, is_marked: bool) -> TextBlockParam:

@@ -18,16 +18,18 @@ ANCHOR_EVERY = 16
 
 @dataclass(frozen=True, slots=True)
 class Breakpoints:
-    """Whether the system text is marked, and which turns are, by their places."""
+    """Whether the system text and the memory are marked, and which turns are, by their places."""
 
     system: bool
     turns: frozenset[int]
+    memory: bool = False
 
 
 def find_breakpoints(prompt: Prompt, *, least_tokens: int) -> Breakpoints:
     """Return the marks of a prompt whose prefixes are kept from `least_tokens` on.
 
-    The system text is the same for every conversation without instructions of its own. The last
+    The system text is the same for every conversation without instructions of its own. The memory
+    changes a step of turns at a time, and whatever stands before it is kept all the same. The last
     turn's mark moves with the conversation, two blocks at a time, and finds the one before it. The
     anchor stands still for sixteen turns: where others answered many turns in between, each model
     keeping its own, the last mark would look back in vain, and the anchor finds the anchor before.
@@ -37,7 +39,8 @@ def find_breakpoints(prompt: Prompt, *, least_tokens: int) -> Breakpoints:
     first = _first_kept(prompt, least_tokens)
     wanted = {last, anchor} if anchor > 0 else {last}
     return Breakpoints(
-        system=bool(prompt.system) and first < 0,
+        system=bool(prompt.system) and _size(prompt.system) >= least_tokens,
+        memory=bool(prompt.memory) and first < 0,
         turns=frozenset(
             place for place in wanted if place >= max(first, 0) and _is_said(prompt.turns[place])
         ),
@@ -45,11 +48,11 @@ def find_breakpoints(prompt: Prompt, *, least_tokens: int) -> Breakpoints:
 
 
 def _first_kept(prompt: Prompt, least_tokens: int) -> int:
-    """Return the first turn whose prefix is long enough, -1 if the system text alone is.
+    """Return the first turn whose prefix is long enough, -1 if what stands before the turns is.
 
     The estimate is rather too high: a mark too many costs nothing, one too few costs a whole prompt.
     """
-    tokens = _size(prompt.system)
+    tokens = sum(map(_size, prompt.heads))
     for place, turn in enumerate(prompt.turns):
         if tokens >= least_tokens:
             return place - 1

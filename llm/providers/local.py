@@ -58,6 +58,7 @@ class LocalProvider:
         safe = replace(
             prompt,
             system=neutralise(prompt.system),
+            memory=neutralise(prompt.memory),
             turns=tuple(Turn(turn.role, neutralise(turn.text)) for turn in prompt.turns),
         )
         return self._inner.stream(safe, model_id=model_id, sheet=sheet)

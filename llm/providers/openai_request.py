@@ -40,8 +40,8 @@ def encode_question(prompt: Prompt, *, model_id: str, limit_field: LimitField) -
         cast("ChatCompletionMessageParam", {"role": turn.role, "content": turn.text})
         for turn in prompt.turns
     ]
-    if prompt.system:
-        messages.insert(0, {"role": "system", "content": prompt.system})
+    if prompt.heads:
+        messages.insert(0, {"role": "system", "content": prompt.head})
     question: CompletionCreateParamsStreaming = {
         "model": model_id,
         "messages": messages,

@@ -8,8 +8,8 @@ const PAGE = 40;
 // How far back a message is looked for, in pages of the most that one request gives.
 const REACH_PAGES = 10;
 const REACH_PAGE = 100;
-const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderCursor: null, live: null,
-  loading: "ready", loadError: null };
+const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderCursor: null, summarySeq: null,
+  live: null, loading: "ready", loadError: null };
 
 /**
  * @param {object} deps
@@ -56,6 +56,7 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
       title: conversation.title,
       model: conversation.model,
       messages: mergeNewest(messages, conversation.messages),
+      summarySeq: conversation.summarySeq ?? null,
       olderCursor: olderThan(messages, conversation),
       loading: "ready",
       loadError: null,
@@ -173,6 +174,15 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     }
   }
 
+  /** What is remembered may have changed: look where it ends now. */
+  async function lookAtMemory() {
+    const { conversationId, loading } = store.get();
+    if (!conversationId || loading === "loading") return;
+    const now = visit;
+    const page = await api.get(path(conversationId, "?limit=1")).catch(() => null);
+    if (page && now === visit) store.set({ summarySeq: page.summarySeq ?? null });
+  }
+
   /** An answer began, here or elsewhere. */
   function onStarted(generationId) {
     if (answering.isFollowing(generationId)) return;
@@ -180,5 +190,8 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     else catchUp();
   }
 
-  return { open, reload, loadOlder: () => loadOlder(), reach, send, regenerate, catchUp, onStarted, stop: answering.stop };
+  return {
+    open, reload, loadOlder: () => loadOlder(), reach, send, regenerate, catchUp, lookAtMemory, onStarted,
+    stop: answering.stop,
+  };
 }

@@ -22,6 +22,7 @@ import { createBanner } from "./views/banner.js";
 import { createComposer } from "./views/composer.js";
 import { ask } from "./views/dialog.js";
 import { editInPlace } from "./views/edit.js";
+import { createMemoryLine, createMemoryPanel } from "./views/memory.js";
 import { createModelPicker, modelName } from "./views/models.js";
 import { watchOffline } from "./views/offline.js";
 import { createResults } from "./views/results.js";
@@ -39,7 +40,7 @@ const csrfToken = document.querySelector('meta[name="csrf-token"]').content;
 
 const api = createApi({ base: page.apiBase, csrfToken });
 const store = createStore({
-  conversationId: null, title: "", model: null, messages: [], olderCursor: null, live: null,
+  conversationId: null, title: "", model: null, messages: [], olderCursor: null, summarySeq: null, live: null,
   loading: "ready", loadError: null,
   items: [], itemsCursor: null, listLoading: false, listError: null, found: null,
   models: [],
@@ -154,11 +155,23 @@ const composer = createComposer(byId("composer"), {
   store, drafts, onSend: send, onStop: chat.stop, onInput: () => {},
 });
 
+const openMemory = createMemoryPanel({
+  api,
+  onSaved() {
+    toast("Saved. It counts from the next question on.");
+    chat.lookAtMemory();
+  },
+});
+const showMemory = () => openMemory(store.get().conversationId);
+byId("memory").addEventListener("click", showMemory);
+store.watch(["conversationId"], ({ conversationId }) => { byId("memory").hidden = !conversationId; });
+
 const thread = createThread(
   { scroller: byId("thread"), content: byId("thread-content"), list: byId("messages"), jump: byId("jump"), top: byId("older") },
   {
     store,
     loadOlder: chat.loadOlder,
+    memoryLine: createMemoryLine(showMemory),
     act: {
       say: announce,
       modelName: (name) => modelName(store.get().models, name),
@@ -278,6 +291,7 @@ function onNotice({ type, conversationId, generationId }) {
     }
   } else if (type === "conversation.updated") {
     conversations.refresh(conversationId);
+    if (here) chat.lookAtMemory();
   } else if (type === "generation.started") {
     if (here) chat.onStarted(generationId);
     conversations.refresh(conversationId);

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,10 @@ from conversations.eventlog import StreamKey
 from conversations.eventlog.cluster import ClusterEventLog
 from conversations.eventlog.redis import RedisEventLog
 from conversations.models import Conversation
+from llm.conf import get_registry
+from tests.conversations.memories import use_hosted
 from tests.factories import make_conversation
+from tests.fakes.provider_process import ScriptedProvider
 from tests.sse import Frame, read_frames
 from tests.stores import Valkey
 from tests.valkey_cluster import ValkeyCluster
@@ -90,6 +94,16 @@ async def conversation(user: User) -> Conversation:
 @pytest.fixture
 def conversation_id(conversation: Conversation) -> UUID:
     return conversation.pk
+
+
+@pytest.fixture
+async def hosted(
+    provider: ScriptedProvider, settings: Settings, tmp_path: Path
+) -> AsyncIterator[None]:
+    """Hosted models from the scripted provider: one with a narrow window, and those of Anthropic."""
+    for _ in use_hosted(provider, settings, tmp_path):
+        yield
+        await get_registry().aclose()
 
 
 @pytest.fixture(scope="session")

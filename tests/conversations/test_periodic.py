@@ -12,6 +12,7 @@ from celery import Celery
 
 from chatbot.celery import app as celery_app
 from chatbot.core.tasks import spawn
+from conversations.dispatch import TEND
 from conversations.periodic import run_schedule
 
 EVERY_S = 0.001
@@ -87,3 +88,8 @@ def test_every_entry_of_the_schedule_is_a_task_that_there_is() -> None:
     schedule = celery_app.conf.beat_schedule
     assert schedule
     assert {entry["task"] for entry in schedule.values()} <= set(celery_app.tasks)
+
+
+def test_what_is_sent_by_name_is_a_task_that_there_is() -> None:
+    celery_app.loader.import_default_modules()
+    assert TEND in celery_app.tasks

@@ -69,6 +69,11 @@ async def test_marks_what_its_model_is_to_keep(scripted):
     assert forgets["system"] == prompt.system
 
 
+async def test_tells_what_is_remembered_after_the_system_text(scripted, provider):
+    await ask(provider, Prompt("Be kind.", HELLO.turns, 99, memory="It is May."))
+    assert scripted.requests()[0]["body"]["system"] == "Be kind.\n\nIt is May."
+
+
 async def test_asks_for_the_thinking_its_model_is_configured_with(scripted):
     provider = AnthropicProvider(Endpoint(scripted.url, "k"), thinking={"m": "between_tools"})
     await ask(provider)

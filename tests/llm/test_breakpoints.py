@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -31,6 +33,21 @@ def test_each_turn_reads_the_whole_prompt_of_the_turn_before():
         prompt = conversation(turns)
         assert cache.ask(body(prompt)) == sent
         sent = 1 + turns
+
+
+def test_a_summary_is_kept_as_a_block_of_its_own_and_another_one_costs_no_system_text():
+    cache = PromptCache()
+    first = replace(conversation(41), memory="Her name is Ada.")
+    assert cache.ask(body(first)) == 0
+    assert cache.ask(body(replace(conversation(43), memory=first.memory))) == 1 + 1 + 41
+    assert cache.ask(body(replace(conversation(9), memory="Her name is Eve."))) == 1
+    assert cache.ask(body(replace(conversation(1, opening="x"), memory=first.memory))) == 2
+
+
+def test_a_system_text_too_short_to_be_kept_is_kept_with_the_summary():
+    prompt = replace(conversation(3, system="Be kind."), memory=LONG)
+    marks = find_breakpoints(prompt, least_tokens=LEAST)
+    assert (marks.system, marks.memory) == (False, True)
 
 
 def test_a_regenerated_answer_reads_the_whole_prompt_again():

@@ -1,14 +1,15 @@
 // The messages of the open conversation.
 
 import { h, throttleToFrame } from "../dom.js";
+import { firstAsSaid } from "./memory.js";
 import { createMessage } from "./message.js";
 import { createStickyScroll } from "./scroll.js";
 
 /**
  * @param {object} elements {scroller, content, list, jump, top}
- * @param {object} deps     {store, act, loadOlder}
+ * @param {object} deps     {store, act, loadOlder, memoryLine}
  */
-export function createThread({ scroller, content, list, jump, top }, { store, act, loadOlder }) {
+export function createThread({ scroller, content, list, jump, top }, { store, act, loadOlder, memoryLine }) {
   const views = new Map();
   const scroll = createStickyScroll(scroller, content, jump);
   let drawnFor = null;
@@ -25,6 +26,7 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
     }
     let place = list.firstElementChild;
     messages.forEach((message, index) => {
+      if (place === memoryLine) place = place.nextElementSibling;
       let view = views.get(message.key);
       if (!view) {
         view = { ...createMessage(message, act), message: null, context: "" };
@@ -41,11 +43,21 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
     });
   }
 
+  function drawMemoryLine(messages, summarySeq) {
+    const first = firstAsSaid(messages, summarySeq);
+    const after = first && views.get(first.key).element;
+    if (!after) memoryLine.remove();
+    else if (memoryLine.nextElementSibling !== after) list.insertBefore(memoryLine, after);
+  }
+
   function draw() {
-    const { conversationId, messages, live, loading, olderCursor } = store.get();
+    const { conversationId, messages, live, loading, olderCursor, summarySeq } = store.get();
     const opened = drawnFor !== conversationId;
     const older = !opened && firstKey !== null && messages[0]?.key !== firstKey && views.has(firstKey);
-    const change = () => drawMessages(messages, Boolean(live));
+    const change = () => {
+      drawMessages(messages, Boolean(live));
+      drawMemoryLine(messages, summarySeq);
+    };
     if (older) scroll.keepPlace(change);
     else change();
     top.hidden = !olderCursor;
@@ -72,7 +84,7 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
     { root: scroller, rootMargin: "600px 0px 0px" }).observe(top);
 
   const redraw = throttleToFrame(draw);
-  store.watch(["messages", "live", "conversationId", "loading", "olderCursor", "models"], redraw);
+  store.watch(["messages", "live", "conversationId", "loading", "olderCursor", "summarySeq", "models"], redraw);
 
   return {
     jumpToEnd() {
