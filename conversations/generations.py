@@ -217,7 +217,7 @@ def hand_over_generation(claim: Claim, generation: Generation, calls: Sequence[C
     False if it was not this claim's any more; then nothing is charged.
     """
     if not calls:
-        return hand_over(claim)
+        return hand_over(claim, **_told_before(claim, generation))
     usage = sum((call.usage for call in calls), start=NOTHING)
     is_ours = hand_over(
         claim,
@@ -230,6 +230,15 @@ def hand_over_generation(claim: Claim, generation: Generation, calls: Sequence[C
     if is_ours:
         charge_calls(_payer(generation), calls, source=generation.pk)
     return is_ours
+
+
+def _told_before(claim: Claim, generation: Generation) -> dict[str, Any]:
+    """Return what a claim without calls leaves: all is told, if it was before.
+
+    Otherwise the text of an earlier claim would be billed as that of a worker that was lost.
+    """
+    has_told = generation.charged_attempt == generation.attempt - 1
+    return {"charged_attempt": claim.attempt} if has_told else {}
 
 
 @transaction.atomic

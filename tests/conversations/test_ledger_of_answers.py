@@ -178,8 +178,14 @@ async def test_each_worker_charges_its_own_calls_when_it_hands_over(
     }
 
 
-async def test_an_answer_that_waits_again_has_its_calls_charged(
-    api: ApiClient, user: User, hosted: None, event_log: EventLog, provider: ScriptedProvider
+@pytest.mark.parametrize("model", ["by-contract", "claude-sonnet-5-5"])
+async def test_an_answer_that_waits_again_has_its_calls_charged_once(
+    api: ApiClient,
+    user: User,
+    hosted: None,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    model: str,
 ) -> None:
     get_registry().means.sleep = _at_once
     # It breaks off, and is one too many for its provider from then on, until there is room.
@@ -187,7 +193,7 @@ async def test_an_answer_that_waits_again_has_its_calls_charged(
     full = {"status": 529}
     provider.script(broken, *[full] * 5, {"input_tokens": 80, "tokens": 2})
     async with running_worker(event_log):
-        conversation = await api.new_conversation(model="by-contract")
+        conversation = await api.new_conversation(model=model)
         frames = await api.send(conversation, "Hello")
     assert frames[-1].event == "done"
     found = await entries()
