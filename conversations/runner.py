@@ -117,9 +117,10 @@ class GenerationRun:
         generation = self._generation
         try:
             kept = kept_route(generation)
-            # Who is known to fail stands last: its name is not told for others to take its place.
+            # Who is known to fail or rests stands last: its name is not told for others to take its
+            # place.
             self._kept = kept
-            self._candidates = await get_registry().means.gate.arrange(kept.candidates)
+            self._candidates = await self._gate.arrange(kept.candidates)
             self._spec = self._candidates[0]
             await self._begin(generation)
             await self._load_prompt(self._spec)
