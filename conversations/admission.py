@@ -71,7 +71,10 @@ class SlotAdmission:
 
     def lets_in(self, candidate: Candidate) -> bool:
         lane = self._lane_for(candidate)
-        return lane is None or bool(self._spare[lane.name])
+        if lane is not None:
+            return bool(self._spare[lane.name])
+        # Where its model is gone, its stand-in may be busy.
+        return candidate.stopped or not self._is_shunned(candidate.model)
 
     def note(self, candidate: Candidate) -> None:
         lane = self._lane_for(candidate)
@@ -106,11 +109,13 @@ class SlotAdmission:
         return self._chosen[model]
 
     def _is_shut(self, model: str) -> bool:
+        if self._is_shunned(model):
+            return True
         lanes = self._lanes(model)
-        if not lanes:
-            return False
-        is_shunned = monotonic() < self._shunned.get(model, 0.0)
-        return is_shunned or self._desk.is_shut(self._desk.choose(lanes))
+        return bool(lanes) and self._desk.is_shut(self._desk.choose(lanes))
+
+    def _is_shunned(self, model: str) -> bool:
+        return monotonic() < self._shunned.get(model, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from conversations.models import Generation, Message, State
 from conversations.queueboard import QueueBoard
 from llm.admission.load import NAME, LaneLoad, encode
 from llm.admission.slots import Ask, Lane, View
-from llm.conf import get_load, get_registry, get_slots, set_local_endpoint
+from llm.conf import get_load, get_registry, get_slots, set_local_endpoint, set_overrides
+from llm.overrides import Override
 from tests.conversations.conftest import ApiClient
 from tests.conversations.rows import queue_generation
 from tests.conversations.test_worker import follow_until
@@ -227,9 +228,32 @@ async def test_while_its_provider_rests_another_ones_slot_begins_an_answer(
         asked = provider.totals()["requests"]
         for frames in await ask_many(api, 5, model="first"):
             assert frames[-1].event == "done"
+            # The slot that came with the claim is for this model, and its name is the first told.
+            begun = [frame.data for frame in frames if frame.event == "started"]
+            assert [(one["model"], one["attempt"]) for one in begun] == [("second", 1)]
     # It asked to be left alone, and is.
     assert provider.totals()["requests"] == asked
     assert other.totals()["requests"] == 10
+
+
+@pytest.fixture
+def overridable(two_lanes: None) -> Iterator[None]:
+    yield
+    set_overrides({})
+
+
+async def test_an_answer_whose_model_is_gone_is_not_claimed_over_and_over(
+    api: ApiClient, overridable: None, event_log: EventLog, other: ScriptedProvider
+) -> None:
+    waiting = await enqueue(api, "first")
+    set_overrides({"first": Override(is_off=True)})
+    # Its stand-in asks for a pause.
+    other.script({"status": 429, "retry_after": "3"}, text="after the pause")
+    async with working(event_log, "only", concurrency=4):
+        await follow_until(event_log, waiting, EventType.DONE)
+    row = await db_call(Generation.objects.get, pk=waiting["generationId"])
+    # Once before the pause, about once a second in it, and once after it.
+    assert row.attempt <= 10
 
 
 @said_of_first(limits="max_concurrency = 1")
