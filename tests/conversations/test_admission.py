@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -16,11 +18,15 @@ from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.limits import read_rate
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
+from chatbot.core.tasks import spawn
+from conversations.admission import SlotAdmission, Work, take_work
 from conversations.eventlog import EventLog
 from conversations.events import EventType
 from conversations.models import Generation, Message, State
 from conversations.queueboard import QueueBoard
+from llm.admission.desk import Desk
 from llm.admission.load import NAME, LaneLoad, encode
+from llm.admission.memory import MemorySlots
 from llm.admission.slots import Ask, Lane, View
 from llm.conf import get_load, get_registry, get_slots, set_local_endpoint, set_overrides
 from llm.overrides import Override
@@ -28,6 +34,7 @@ from tests.conversations.conftest import ApiClient
 from tests.conversations.rows import queue_generation
 from tests.conversations.test_worker import follow_until
 from tests.conversations.workers import working
+from tests.degraded.device import eventually
 from tests.fakes.provider_process import ScriptedProvider
 from tests.sse import Frame, text_of
 
@@ -321,6 +328,57 @@ async def test_a_worker_that_drains_hands_its_slots_back(
         await follow_until(event_log, reference, EventType.DELTA)
         await worker.drain(grace_s=0)
         assert (await db_call(look, "local")).in_flight == 0
+
+
+class SlowSlots(MemorySlots):
+    """Slots that are granted when the test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = Event()
+        self.is_asked = Event()
+
+    def exchange(self, asks: Sequence[Ask], *, lease_ms: int) -> list[View]:
+        self.is_asked.set()
+        assert self.may_answer.wait(10)
+        return super().exchange(asks, lease_ms=lease_ms)
+
+
+async def test_a_look_for_work_that_was_given_up_keeps_no_slot_and_no_claim(
+    user: User, models: None, settings: Settings
+) -> None:
+    await fill_line(user, 2)
+    slots = SlowSlots()
+    desk = Desk(slots, lease_s=15)
+    admission = SlotAdmission(desk, lambda model: get_registry().lanes(model))
+
+    def in_flight() -> int:
+        desk.tell()
+        (view,) = slots.exchange([Ask(Lane("local"))], lease_ms=1)
+        return view.in_flight
+
+    looking = spawn(db_call(take_work, admission, "slow", 5, but=None), name="a look for work")
+    assert await asyncio.to_thread(slots.is_asked.wait, 10)
+    looking.cancel()
+    admission.give_up()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    # It goes on all the same, and shares nothing with another.
+    with pytest.raises(OperationalError):
+        await db_call(take_work, admission, "next", 5, but=None)
+    slots.may_answer.set()
+    found: list[Work] = []
+
+    def look_again() -> bool:
+        try:
+            found.extend(take_work(admission, "next", 5, but=None).work)
+        except OperationalError:
+            return False
+        return True
+
+    await db_call(eventually, look_again, within_s=10)
+    assert [work.claim.claims for work in found] == [1, 1]
+    assert await db_call(in_flight) == 2
 
 
 # --- the door ---------------------------------------------------------------------------------
