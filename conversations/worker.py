@@ -63,7 +63,9 @@ class GenerationWorker:
         self._poll_at = 0.0
         self._leases = Leases(owner, self._runs)
         self._desk = Desk(get_slots(), lease_s=settings.GENERATION_LEASE_S)
-        self._admission = SlotAdmission(self._desk, lambda model: get_registry().lanes(model))
+        self._admission = SlotAdmission(
+            self._desk, lambda model: get_registry().lanes_to_ask(model)
+        )
         self._board = QueueBoard(log, get_slots(), self._desk.name)
         self._has_line = asyncio.Event()
 

@@ -263,6 +263,34 @@ async def test_an_answer_whose_model_is_gone_is_not_claimed_over_and_over(
     assert row.attempt <= 10
 
 
+@said_of_first(fallbacks='["second"]')
+async def test_who_waits_for_a_stand_in_does_not_ask_a_dead_model_meanwhile(
+    api: ApiClient,
+    two_lanes: None,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    other: ScriptedProvider,
+) -> None:
+    provider.script(status=500)
+    other.limit(1)
+    other.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=20):
+        first = await enqueue(api, "first")
+        await follow_until(event_log, first, EventType.DELTA)
+        waiting = [await enqueue(api, "first") for _ in range(12)]
+        # Its breaker is open once all have been refused.
+        await follow_until(event_log, waiting[-1], EventType.QUEUED)
+        asked = provider.totals()["requests"]
+        await asyncio.sleep(3)
+        # Who tries whether it is back asks once, and twice more.
+        assert provider.totals()["requests"] - asked <= 6
+        other.limit(None)
+        other.script(text="free again")
+        other.release()
+        for reference in [first, *waiting]:
+            await follow_until(event_log, reference, EventType.DONE)
+
+
 @said_of_first(limits="max_concurrency = 1")
 async def test_a_provider_that_asks_for_a_pause_gets_it(
     api: ApiClient, two_lanes: None, event_log: EventLog, provider: ScriptedProvider
