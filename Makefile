@@ -51,7 +51,7 @@ gates: .venv/dev
 
 # SQLite, in-process parts, the real local model, a real browser.
 unit: .venv/dev browser
-	$(BIN)/pytest -m "not faults" --numprocesses 3 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -m "not faults" --numprocesses 2 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report
 	@for part in $(COVERED); do \
 		echo "Branches and lines of $$part: at least 95 %"; \

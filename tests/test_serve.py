@@ -133,7 +133,7 @@ def test_ctrl_c_ends_answers_in_progress_in_time_and_a_restart_goes_on(tmp_path:
         story = "Write a very long story, of many chapters, about a lighthouse."
         with open_streams(client, [story] * 3):
             began = time.monotonic()
-            # Which raises when it takes longer than was promised.
+            # Which raises when it takes far too long.
             assert server.stop() == 0
             _, alive = psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S - (time.monotonic() - began))
             assert not alive
