@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from time import monotonic
 from uuid import UUID
 
+from django.db import OperationalError
+
 from conversations.claims import Candidate, Claim, claim_lapsed, claim_waiting, load_claimed
+from conversations.generations import hand_over_generation
 from conversations.models import Generation
 from llm.admission.desk import Desk, Held
 from llm.admission.slots import Lane
@@ -32,7 +36,7 @@ class Work:
 class SlotAdmission:
     """Takes slots for what could be claimed, and gives back those that it did not need.
 
-    One round at a time, on any thread; `shun` may be called meanwhile.
+    One round at a time, on any thread; `shun` and `give_up` may be called meanwhile.
     """
 
     def __init__(self, desk: Desk, lanes: Callable[[str], tuple[Lane, ...]]) -> None:
@@ -45,6 +49,9 @@ class SlotAdmission:
         self._spare: defaultdict[str, list[Held]] = defaultdict(list)
         self._taken: dict[UUID, Held] = {}
         self.was_short = False
+        self._round = Lock()
+        self._handed: list[Held] = []
+        self.is_given_up = False
 
     @property
     def shut(self) -> tuple[str, ...]:
@@ -71,7 +78,10 @@ class SlotAdmission:
 
     def lets_in(self, candidate: Candidate) -> bool:
         lane = self._lane_for(candidate)
-        return lane is None or bool(self._spare[lane.name])
+        if lane is not None:
+            return bool(self._spare[lane.name])
+        # Where its model is gone, its stand-in may be busy.
+        return candidate.stopped or not self._is_shunned(candidate.model)
 
     def note(self, candidate: Candidate) -> None:
         lane = self._lane_for(candidate)
@@ -79,17 +89,34 @@ class SlotAdmission:
             self._taken[candidate.generation_id] = self._spare[lane.name].pop(0)
 
     def begin(self) -> None:
-        """Begin a round."""
+        """Begin a round. Raises OperationalError while one that was given up goes on."""
+        if not self._round.acquire(blocking=False):
+            raise OperationalError("The last look for work has not ended.")
         self._chosen.clear()
         self.was_short = False
+        self._handed = []
+        self.is_given_up = False
 
     def close(self) -> dict[UUID, Held]:
-        """End the round and return the slot of each generation that was claimed in it."""
+        """Give back what is left, and return the slot of each generation that was claimed."""
         for slots in self._spare.values():
             self._desk.put_back(slots)
         self._spare.clear()
         taken, self._taken = self._taken, {}
+        self._handed = list(taken.values())
         return taken
+
+    def end(self) -> None:
+        """End the round; if it was given up, nobody has the slots that it handed out."""
+        if self.is_given_up:
+            self._desk.put_back(self._handed)
+        self._round.release()
+
+    def give_up(self) -> None:
+        """Hear that nobody waits any more for what this round finds, or has just found."""
+        # In this order: the round looks after it has handed out, so one of both gives back.
+        self.is_given_up = True
+        self._desk.put_back(self._handed)
 
     def put_back(self, slots: Iterable[Held]) -> None:
         self._desk.put_back(slots)
@@ -106,11 +133,13 @@ class SlotAdmission:
         return self._chosen[model]
 
     def _is_shut(self, model: str) -> bool:
+        if self._is_shunned(model):
+            return True
         lanes = self._lanes(model)
-        if not lanes:
-            return False
-        is_shunned = monotonic() < self._shunned.get(model, 0.0)
-        return is_shunned or self._desk.is_shut(self._desk.choose(lanes))
+        return bool(lanes) and self._desk.is_shut(self._desk.choose(lanes))
+
+    def _is_shunned(self, model: str) -> bool:
+        return monotonic() < self._shunned.get(model, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +160,26 @@ def take_work(
     """Claim up to `limit` generations, those whose worker has fallen silent first, `but` these.
 
     With None in its place it is not known that anybody is dead, and only the queue is looked at.
-    Raises OperationalError when the database stood still meanwhile.
+    Raises OperationalError when the database stood still meanwhile, or an earlier look for work,
+    which was given up, has not ended. Who gives one up says so to `admission`.
     """
+    admission.begin()
+    try:
+        found = _take(admission, owner, limit, but=but)
+        if admission.is_given_up:
+            # Nobody is there to write these; they need not wait for their lease to lapse.
+            for work in found.work:
+                hand_over_generation(work.claim, work.generation, ())
+    finally:
+        admission.end()
+    return found
+
+
+def _take(
+    admission: SlotAdmission, owner: str, limit: int, *, but: Collection[UUID] | None
+) -> Round:
     lapsed: list[Claim] = []
     rows: dict[UUID, Generation] = {}
-    admission.begin()
     try:
         if but is not None:
             lapsed = claim_lapsed(owner, limit, but=but, admission=admission)

@@ -76,7 +76,8 @@ def choose(
 ) -> Choice:
     """Decide who answers a draft, before it is written.
 
-    Raises MessageTooLong, CannotOpen, or what `find_choice` raises if that has changed since.
+    Raises MessageTooLong, CannotOpen, Busy where the only model with room for it has no room in its
+    line, or what `find_choice` raises if that has changed since.
     """
     conversation = standing.conversation
     models = get_registry().preferred_models()

@@ -72,7 +72,8 @@ class Door:
     def relieve(self, route: Route, models: Sequence[ModelSpec], *, tokens: int) -> Route:
         """Return a route that the router chose, or one to a model whose line is shorter.
 
-        Cheaper ones are taken early, and any before the message would be refused.
+        Cheaper ones are taken early, and any before the message would be refused. Raises Busy where
+        its line is as long as it may be and no other model has room for the message.
         """
         if route.reason is Reason.CHOSEN:
             return route
@@ -80,6 +81,9 @@ class Door:
         steps = {name: place.steps for name, place in self.places.items()}
         other = find_relief(spec, models, steps, tokens=tokens)
         if other is None:
+            place = self.places.get(spec.name)
+            if place is not None and place.is_full:
+                raise _refuse(place, self.plan, retry_after_s=place.retry_after_s)
             return route
         return replace(
             route, candidates=with_fallbacks(other, models, self.plan), reason=Reason.BUSY
@@ -102,10 +106,14 @@ def open_door(chosen: ModelSpec | None, user: User, *, own_active: int, now: dat
         spec.name: _find_place(spec, user.plan, own_active=own_active, now=now) for spec in models
     }
     if all(place.is_full for place in places.values()):
-        first = places[models[0].name]
-        REFUSED.labels(lane=first.lane, plan=user.plan).inc()
-        raise Busy(retry_after_s=min(place.retry_after_s for place in places.values()))
+        soonest_s = min(place.retry_after_s for place in places.values())
+        raise _refuse(places[models[0].name], user.plan, retry_after_s=soonest_s)
     return Door(user.plan, places)
+
+
+def _refuse(place: Place, plan: str, *, retry_after_s: float) -> Busy:
+    REFUSED.labels(lane=place.lane, plan=plan).inc()
+    return Busy(retry_after_s=retry_after_s)
 
 
 def _find_place(spec: ModelSpec, plan: str, *, own_active: int, now: datetime) -> Place:

@@ -17,6 +17,7 @@ from chatbot.core.metrics import FIRST_TOKEN
 from conversations.attempts import AttemptLog
 from conversations.choosing import Kept, find_writers, kept_route
 from conversations.claims import Claim, LeaseLost
+from conversations.estimates import estimate_call
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
 from conversations.generations import Outcome, charged_before, finish_generation
@@ -117,9 +118,10 @@ class GenerationRun:
         generation = self._generation
         try:
             kept = kept_route(generation)
-            # Who is known to fail stands last: its name is not told for others to take its place.
+            # Who is known to fail or rests stands last: its name is not told for others to take its
+            # place.
             self._kept = kept
-            self._candidates = await get_registry().means.gate.arrange(kept.candidates)
+            self._candidates = await self._gate.arrange(kept.candidates)
             self._spec = self._candidates[0]
             await self._begin(generation)
             await self._load_prompt(self._spec)
@@ -128,6 +130,8 @@ class GenerationRun:
         except ChatError as exc:
             if self._gate.may_wait and self._waited_s() < MAX_WAIT_S:
                 raise ProviderBusy from exc
+            if self._spec is None and self._claimed_attempt > 1:
+                await self._keep_text(generation)
             # No traceback: a provider's own words are in it, and they may quote the prompt.
             cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
             logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
@@ -245,17 +249,27 @@ class GenerationRun:
         if self._task.is_first and find_writers(self._generation.conversation):
             yield ChoreKind.TITLE
 
+    @property
+    def _is_told(self) -> bool:
+        """Whether who let the generation go did so in order, and has charged its calls."""
+        return self._generation.charged_attempt == self._claimed_attempt - 1
+
     def _bill_lost(self) -> None:
         """Bill another worker's call by the text that it left: nobody else is there to tell."""
         text, spec = self._log.text, self._spec
-        # One that let the generation go in order has told.
-        has_told = self._generation.charged_attempt == self._claimed_attempt - 1
-        if not text or spec is None or has_told:
+        if not text or spec is None or self._is_told:
             return
         prompt = self._prompts[spec.name]
         asked = sum(count_turn(turn.text) for turn in prompt.turns) + count_turn(prompt.head)
         usage = Usage(asked, estimate_tokens(text))
         self._calls.append(bill_call(spec, usage, is_metered=False, ending="lost"))
+
+    async def _keep_text(self, generation: Generation) -> None:
+        """Keep what readers have seen of an answer that no model is left to go on with."""
+        await self._log.begin(generation, generation.routed_model, carries=True)
+        if self._log.text and not self._is_told:
+            lost = estimate_call(generation, text=self._log.text, ending="lost")
+            self._calls.append(lost)
 
     async def _finish(self, outcome: Outcome) -> None:
         """Store the answer, then end its log.
@@ -270,7 +284,7 @@ class GenerationRun:
         except DataError:
             # A value that its column does not hold, and would not hold the next time either.
             logger.exception("Generation %s could not be stored", self.claim.generation_id)
-            end = await self._store(_unstorable(outcome))
+            end = await self._store(_unstorable(outcome, self._generation))
         try:
             await self._log.end(end)
         except (LogLost, LogAway, Fenced):
@@ -289,13 +303,20 @@ def _load_task(generation: Generation, spec: ModelSpec) -> Task:
     return load_task(generation, fit_to_load(spec, requested=generation.requested_model, plan=plan))
 
 
-def _unstorable(outcome: Outcome) -> Outcome:
-    """Return the failed outcome of an answer whose own the database refused: its text alone."""
+def _unstorable(outcome: Outcome, generation: Generation) -> Outcome:
+    """Return the failed outcome of an answer whose own the database refused: its text alone.
+
+    Its calls are charged all the same, as one whose size nobody can know.
+    """
+    lost = estimate_call(generation, text=outcome.text, ending="failed")
     return Outcome(
         state=State.FAILED,
         text=outcome.text,
         last_seq=outcome.last_seq,
         tokens=outcome.tokens,
+        calls=(lost,) if outcome.calls else (),
+        charged=outcome.charged,
+        charged_micros=outcome.charged_micros,
         error_code=ChatError.code,
         error_message=ChatError.sentence,
     )

@@ -63,7 +63,9 @@ class GenerationWorker:
         self._poll_at = 0.0
         self._leases = Leases(owner, self._runs)
         self._desk = Desk(get_slots(), lease_s=settings.GENERATION_LEASE_S)
-        self._admission = SlotAdmission(self._desk, lambda model: get_registry().lanes(model))
+        self._admission = SlotAdmission(
+            self._desk, lambda model: get_registry().lanes_to_ask(model)
+        )
         self._board = QueueBoard(log, get_slots(), self._desk.name)
         self._has_line = asyncio.Event()
 
@@ -168,14 +170,19 @@ class GenerationWorker:
         free = self._concurrency - len(self._runs)
         if not free or self._is_draining:
             return
-        found = await db_call(
-            take_work,
-            self._admission,
-            self._owner,
-            free,
-            # What this worker writes it does not take from itself.
-            but=self._leases.held if takes_over else None,
-        )
+        try:
+            found = await db_call(
+                take_work,
+                self._admission,
+                self._owner,
+                free,
+                # What this worker writes it does not take from itself.
+                but=self._leases.held if takes_over else None,
+            )
+        except BaseException:
+            # It may still be at it, and nobody would give back the slots that it takes.
+            self._admission.give_up()
+            raise
         for generation_id in found.taken_over:
             logger.warning("Generation %s lost its worker; taken over", generation_id)
         for work in found.work:

@@ -162,6 +162,9 @@ class BreakerGate:
         ready = [spec for spec in route if self._states.get(spec.name) is not State.OPEN]
         return [*ready, *(spec for spec in route if spec not in ready)]
 
+    def is_failing(self, spec: ModelSpec) -> bool:
+        return self._states.get(spec.name) is State.OPEN
+
     async def enter(self, spec: ModelSpec) -> None:
         return
 

@@ -20,6 +20,10 @@ class Gate(Protocol):
         """
         ...
 
+    def is_failing(self, spec: ModelSpec) -> bool:
+        """Say whether a model had better not be asked now, as far as is known."""
+        ...
+
     async def enter(self, spec: ModelSpec) -> None:
         """Return when this model may be called. Raises ProviderError for another to be asked."""
         ...
@@ -46,6 +50,9 @@ class OpenGate:
 
     async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
         return route
+
+    def is_failing(self, spec: ModelSpec) -> bool:
+        return False
 
     async def enter(self, spec: ModelSpec) -> None:
         return

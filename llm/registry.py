@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -147,9 +147,17 @@ class Registry:
 
         None for a model that is not available.
         """
+        return self._lanes_of(self._find_able(name))
+
+    def lanes_to_ask(self, name: str) -> tuple[Lane, ...]:
+        """Return the same without those of models that fail at present, if any others are left."""
+        able = self._find_able(name)
+        return self._lanes_of([one for one in able if not self.means.gate.is_failing(one)] or able)
+
+    def _find_able(self, name: str) -> list[ModelSpec]:
         spec = self._catalog.find(name)
         if spec is None or not self._is_available(spec):
-            return ()
+            return []
         others = (self._catalog.find(other) for other in spec.fallbacks)
         able = [
             other
@@ -158,7 +166,10 @@ class Registry:
             and self._is_available(other)
             and set(spec.plans) <= set(other.plans)
         ]
-        return tuple({lane.name: lane for lane in map(self.lane, [spec, *able])}.values())
+        return [spec, *able]
+
+    def _lanes_of(self, models: Iterable[ModelSpec]) -> tuple[Lane, ...]:
+        return tuple({lane.name: lane for lane in map(self.lane, models)}.values())
 
     def lane(self, spec: ModelSpec) -> Lane:
         """Return the lane of calls to this model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -15,6 +16,7 @@ from chatbot.core.tasks import spawn
 from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
 from llm.conf import forget_slots, get_registry, set_local_endpoint
+from tests.clocks import LimiterClock
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
@@ -26,6 +28,16 @@ def stores_are_there() -> None:
     """Begin without what an earlier test taught the process of its stores."""
     DATABASE.note_answer()
     REDIS.note_answer()
+
+
+@pytest.fixture(autouse=True)
+def limiter_clock(monkeypatch: pytest.MonkeyPatch) -> LimiterClock:
+    """Stand still in one window of all rate limits, but for what the test adds."""
+    clock = LimiterClock()
+    stub = SimpleNamespace(time=lambda: clock.now)
+    monkeypatch.setattr("django_ratelimit.core.time", stub)
+    monkeypatch.setattr("chatbot.accounts.rates.time", stub)
+    return clock
 
 
 @pytest.fixture(scope="session")

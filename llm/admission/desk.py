@@ -49,9 +49,9 @@ class _News:
     tokens_back: int = 0
     quota: Quota | None = None
 
-    def ask(self, *, take: Sequence[Wish] = (), renew: Sequence[str] = ()) -> Ask:
+    def ask(self, lane: Lane, *, take: Sequence[Wish], renew: Sequence[str]) -> Ask:
         return Ask(
-            self.lane,
+            lane,
             take=take,
             renew=renew,
             release=self.release,
@@ -78,6 +78,8 @@ class Desk:
         self._held: dict[str, Held] = {}
         self._news: dict[str, _News] = {}
         self._views: dict[str, View] = {}
+        # What operators say of their limits may have changed since a slot was taken.
+        self._lanes: dict[str, Lane] = {}
         self._rest_until: dict[str, float] = {}
         self._shut_until: dict[str, float] = {}
         self._alone: MemorySlots | None = None
@@ -103,6 +105,7 @@ class Desk:
             wishes[lane.name].append(wish)
             placed.append((lane, wish))
         lanes = {lane.name: lane for lane, _ in wanted}
+        self._lanes.update(lanes)
         views = self._say(lanes.values(), wishes=wishes)
         with self._lock:
             return self._settle(placed, views)
@@ -194,7 +197,11 @@ class Desk:
         if not news:
             return {}
         asks = [
-            one.ask(take=(wishes or {}).get(name, ()), renew=(renewed or {}).get(name, ()))
+            one.ask(
+                self._lanes.get(name, one.lane),
+                take=(wishes or {}).get(name, ()),
+                renew=(renewed or {}).get(name, ()),
+            )
             for name, one in news.items()
         ]
         views = dict(zip(news, self._exchange(asks), strict=True))

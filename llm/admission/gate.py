@@ -48,19 +48,27 @@ class SlotGate:
         return self.was_refused or self.was_busy
 
     async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
-        """Return the models whose provider is left alone for a time last."""
+        """Return the models that fail, or whose provider is left alone for a time, last."""
         arranged = await self._inner.arrange(route)
-        return sorted(arranged, key=lambda spec: self._desk.is_resting(self._lane_of(spec)))
+        return sorted(arranged, key=lambda spec: self._is_resting(spec) or self.is_failing(spec))
+
+    def is_failing(self, spec: ModelSpec) -> bool:
+        return self._inner.is_failing(spec)
+
+    def _is_resting(self, spec: ModelSpec) -> bool:
+        return self._desk.is_resting(self._lane_of(spec))
 
     async def enter(self, spec: ModelSpec) -> None:
         lane = self._lane_of(spec)
+        # Somebody will answer: all that wait for them would ask in vain, again and again.
+        is_in_vain = self.may_wait and self.is_failing(spec)
         if self._slot is None or self._slot.lane.name != lane.name:
             self.close()
-            if not self._desk.is_resting(lane):
+            if not self._desk.is_resting(lane) and not is_in_vain:
                 self._slot = await self._take(lane)
-            if self._slot is None:
-                self.was_busy = True
-                raise ProviderBusy(retry_after_s=ASK_AGAIN_S)
+        if self._slot is None or is_in_vain:
+            self.was_busy = True
+            raise ProviderBusy(retry_after_s=ASK_AGAIN_S)
         self._is_used = True
         await self._inner.enter(spec)
 

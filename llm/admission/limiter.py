@@ -148,7 +148,8 @@ class LaneState:
             self.cut_at = self.taken
             self.refused_at = max(FLOOR, float(in_flight - 1))
             self.limit = max(FLOOR, float(floor(min(self.limit, in_flight) / 2)))
-            if self.limit == FLOOR and refusal.retry_after_ms is None:
+            # A rest that is as good as none would have it asked over and over.
+            if self.limit == FLOOR and rest_ms < PAUSE_MS:
                 self.strikes = min(MAX_STRIKES, self.strikes + 1)
                 rest_ms = PAUSE_MS * 2**self.strikes
         self.rest_until_ms = max(self.rest_until_ms, now_ms + rest_ms)

@@ -71,7 +71,7 @@ local function refuse(state, number, retry_after, in_flight)
     state.cut_at = state.taken
     state.refused_at = math.max(FLOOR, in_flight - 1)
     state.limit = math.max(FLOOR, math.floor(math.min(state.limit, in_flight) / 2))
-    if state.limit == FLOOR and retry_after < 0 then
+    if state.limit == FLOOR and rest < PAUSE_MS then
       state.strikes = math.min(MAX_STRIKES, state.strikes + 1)
       rest = PAUSE_MS * 2 ^ state.strikes
     end

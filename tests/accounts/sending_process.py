@@ -18,9 +18,8 @@ django.setup()
 from chatbot.accounts.limits import count_send
 from chatbot.accounts.models import User
 from chatbot.core.errors import RateLimited
+from tests.clocks import NOW
 
-# All processes see the same window, whose end none of them reaches.
-NOW = 1_800_000_000.0
 THREADS = 8
 
 
@@ -43,6 +42,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # All processes see the same window, whose end none of them reaches.
     clock = SimpleNamespace(time=lambda: NOW)
     with (
         mock.patch("django_ratelimit.core.time", clock),

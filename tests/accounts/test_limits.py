@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
 from chatbot.core.errors import RateLimited
 from conversations.eventlog import EventLog
+from tests.clocks import LimiterClock
 from tests.conversations.test_consumers import open_socket
 from tests.factories import make_conversation, make_person
 
@@ -26,17 +26,13 @@ DAY = 86_400
 
 
 @pytest.fixture
-def pass_time(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[float], None]:
+def pass_time(limiter_clock: LimiterClock, settings: Settings) -> Callable[[float], None]:
     """The limiter's clock stands still but for what the test adds."""
     settings.SENDS_PER_MINUTE = {"free": 3, "pro": 5}
     settings.SENDS_PER_DAY = {"free": 7, "pro": 100}
-    clock = SimpleNamespace(now=1_800_000_000.0)
-    stub = SimpleNamespace(time=lambda: clock.now)
-    monkeypatch.setattr("django_ratelimit.core.time", stub)
-    monkeypatch.setattr("chatbot.accounts.rates.time", stub)
 
     def add(seconds: float) -> None:
-        clock.now += seconds
+        limiter_clock.now += seconds
 
     return add
 

@@ -18,7 +18,6 @@ from chatbot.accounts.limits import count_request, count_send, read_rate
 from chatbot.accounts.models import User
 from chatbot.core.errors import RateLimited, Unavailable
 from chatbot.core.stores import REDIS
-from tests.accounts.sending_process import NOW
 from tests.degraded.device import Device
 from tests.live import ROOT
 from tests.production import running_production
@@ -38,9 +37,7 @@ def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]
 
 
 @pytest.fixture
-def valkey(
-    valkey_process: Valkey, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Valkey]:
+def valkey(valkey_process: Valkey, settings: Settings) -> Iterator[Valkey]:
     if not valkey_process.is_alive:
         valkey_process.start()
     valkey_process.flush()
@@ -52,9 +49,6 @@ def valkey(
         }
     }
     settings.SENDS_PER_MINUTE = {"free": LIMIT, "pro": LIMIT}
-    clock = SimpleNamespace(time=lambda: NOW)
-    monkeypatch.setattr("django_ratelimit.core.time", clock)
-    monkeypatch.setattr("chatbot.accounts.rates.time", clock)
     REDIS.note_answer()
     yield valkey_process
     REDIS.note_answer()

@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from chatbot.accounts.rates import RateStatus, WindowStatus, open_windows, status_of
+from tests.clocks import LimiterClock
 
 RATES = ("20/m", "500/d")
-
-
-def at(now: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(time=lambda: now)
-    monkeypatch.setattr("django_ratelimit.core.time", clock)
-    monkeypatch.setattr("chatbot.accounts.rates.time", clock)
 
 
 def test_a_rate_is_read_as_django_ratelimit_reads_it() -> None:
@@ -23,14 +16,14 @@ def test_a_rate_is_read_as_django_ratelimit_reads_it() -> None:
 
 
 @pytest.mark.parametrize("value", ["me", "you", "019c0000-0000-7000-8000-000000000000"])
-def test_a_window_has_one_key_until_it_resets(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at(1_800_000_000, monkeypatch)
+def test_a_window_has_one_key_until_it_resets(value: str, limiter_clock: LimiterClock) -> None:
+    start = limiter_clock.now
     (now,) = open_windows("send", value, RATES[:1])
     assert 1 <= now.resets_in_s <= 60
-    at(1_800_000_000 + now.resets_in_s - 1, monkeypatch)
+    limiter_clock.now = start + now.resets_in_s - 1
     (last,) = open_windows("send", value, RATES[:1])
     assert (last.key, last.resets_in_s) == (now.key, 1)
-    at(1_800_000_000 + now.resets_in_s, monkeypatch)
+    limiter_clock.now = start + now.resets_in_s
     (after,) = open_windows("send", value, RATES[:1])
     assert after.key != now.key
     assert after.resets_in_s == 60

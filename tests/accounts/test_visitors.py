@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from pytest_django import Settings
 
 from chatbot.core.stores import REDIS
 from tests.accounts.signing_in import PASSWORD, Visitor
+from tests.clocks import LimiterClock
 from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db
@@ -61,14 +61,12 @@ def test_a_day_has_a_limit_too(settings: Settings) -> None:
 
 
 def test_what_the_minute_refuses_the_day_does_not_count(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, limiter_clock: LimiterClock
 ) -> None:
     settings.SIGN_INS_PER_DAY = 5
-    clock = SimpleNamespace(now=1_800_000_000.0)
-    monkeypatch.setattr("django_ratelimit.core.time", SimpleNamespace(time=lambda: clock.now))
     client = Client(REMOTE_ADDR="198.51.100.99")
     assert statuses(*(guess(client) for _ in range(9))) == [200] * 3 + [429] * 6
-    clock.now += 60
+    limiter_clock.now += 60
     assert statuses(*(guess(client) for _ in range(3))) == [200, 200, 429]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -16,17 +18,23 @@ from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.limits import read_rate
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
+from chatbot.core.tasks import spawn
+from conversations.admission import SlotAdmission, Work, take_work
 from conversations.eventlog import EventLog
 from conversations.events import EventType
 from conversations.models import Generation, Message, State
 from conversations.queueboard import QueueBoard
+from llm.admission.desk import Desk
 from llm.admission.load import NAME, LaneLoad, encode
+from llm.admission.memory import MemorySlots
 from llm.admission.slots import Ask, Lane, View
-from llm.conf import get_load, get_registry, get_slots, set_local_endpoint
+from llm.conf import get_load, get_registry, get_slots, set_local_endpoint, set_overrides
+from llm.overrides import Override
 from tests.conversations.conftest import ApiClient
 from tests.conversations.rows import queue_generation
 from tests.conversations.test_worker import follow_until
 from tests.conversations.workers import working
+from tests.degraded.device import eventually
 from tests.fakes.provider_process import ScriptedProvider
 from tests.sse import Frame, text_of
 
@@ -227,9 +235,60 @@ async def test_while_its_provider_rests_another_ones_slot_begins_an_answer(
         asked = provider.totals()["requests"]
         for frames in await ask_many(api, 5, model="first"):
             assert frames[-1].event == "done"
+            # The slot that came with the claim is for this model, and its name is the first told.
+            begun = [frame.data for frame in frames if frame.event == "started"]
+            assert [(one["model"], one["attempt"]) for one in begun] == [("second", 1)]
     # It asked to be left alone, and is.
     assert provider.totals()["requests"] == asked
     assert other.totals()["requests"] == 10
+
+
+@pytest.fixture
+def overridable(two_lanes: None) -> Iterator[None]:
+    yield
+    set_overrides({})
+
+
+async def test_an_answer_whose_model_is_gone_is_not_claimed_over_and_over(
+    api: ApiClient, overridable: None, event_log: EventLog, other: ScriptedProvider
+) -> None:
+    waiting = await enqueue(api, "first")
+    set_overrides({"first": Override(is_off=True)})
+    # Its stand-in asks for a pause.
+    other.script({"status": 429, "retry_after": "3"}, text="after the pause")
+    async with working(event_log, "only", concurrency=4):
+        await follow_until(event_log, waiting, EventType.DONE)
+    row = await db_call(Generation.objects.get, pk=waiting["generationId"])
+    # Once before the pause, about once a second in it, and once after it.
+    assert row.attempt <= 10
+
+
+@said_of_first(fallbacks='["second"]')
+async def test_who_waits_for_a_stand_in_does_not_ask_a_dead_model_meanwhile(
+    api: ApiClient,
+    two_lanes: None,
+    event_log: EventLog,
+    provider: ScriptedProvider,
+    other: ScriptedProvider,
+) -> None:
+    provider.script(status=500)
+    other.limit(1)
+    other.script(text="held", hold_after=1)
+    async with working(event_log, "only", concurrency=20):
+        first = await enqueue(api, "first")
+        await follow_until(event_log, first, EventType.DELTA)
+        waiting = [await enqueue(api, "first") for _ in range(12)]
+        # Its breaker is open once all have been refused.
+        await follow_until(event_log, waiting[-1], EventType.QUEUED)
+        asked = provider.totals()["requests"]
+        await asyncio.sleep(3)
+        # Who tries whether it is back asks once, and twice more.
+        assert provider.totals()["requests"] - asked <= 6
+        other.limit(None)
+        other.script(text="free again")
+        other.release()
+        for reference in [first, *waiting]:
+            await follow_until(event_log, reference, EventType.DONE)
 
 
 @said_of_first(limits="max_concurrency = 1")
@@ -297,6 +356,57 @@ async def test_a_worker_that_drains_hands_its_slots_back(
         await follow_until(event_log, reference, EventType.DELTA)
         await worker.drain(grace_s=0)
         assert (await db_call(look, "local")).in_flight == 0
+
+
+class SlowSlots(MemorySlots):
+    """Slots that are granted when the test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = Event()
+        self.is_asked = Event()
+
+    def exchange(self, asks: Sequence[Ask], *, lease_ms: int) -> list[View]:
+        self.is_asked.set()
+        assert self.may_answer.wait(10)
+        return super().exchange(asks, lease_ms=lease_ms)
+
+
+async def test_a_look_for_work_that_was_given_up_keeps_no_slot_and_no_claim(
+    user: User, models: None, settings: Settings
+) -> None:
+    await fill_line(user, 2)
+    slots = SlowSlots()
+    desk = Desk(slots, lease_s=15)
+    admission = SlotAdmission(desk, lambda model: get_registry().lanes(model))
+
+    def in_flight() -> int:
+        desk.tell()
+        (view,) = slots.exchange([Ask(Lane("local"))], lease_ms=1)
+        return view.in_flight
+
+    looking = spawn(db_call(take_work, admission, "slow", 5, but=None), name="a look for work")
+    assert await asyncio.to_thread(slots.is_asked.wait, 10)
+    looking.cancel()
+    admission.give_up()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    # It goes on all the same, and shares nothing with another.
+    with pytest.raises(OperationalError):
+        await db_call(take_work, admission, "next", 5, but=None)
+    slots.may_answer.set()
+    found: list[Work] = []
+
+    def look_again() -> bool:
+        try:
+            found.extend(take_work(admission, "next", 5, but=None).work)
+        except OperationalError:
+            return False
+        return True
+
+    await db_call(eventually, look_again, within_s=10)
+    assert [work.claim.claims for work in found] == [1, 1]
+    assert await db_call(in_flight) == 2
 
 
 # --- the door ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest_asyncio
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from chatbot.accounts.models import User
+from chatbot.accounts.models import LedgerEntry, User
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
 from conversations.claims import claim_lapsed, claim_waiting
@@ -93,6 +93,19 @@ async def test_an_answer_is_stored_when_the_database_takes_writes_again(
     generation = await db_call(Generation.objects.get, pk=reference["generationId"])
     assert (generation.state, generation.attempt) == (State.COMPLETED, 1)
     assert len(provider.requests()) == 1
+
+
+@ONLY_POSTGRESQL
+async def test_an_answer_that_the_database_will_not_hold_is_charged_all_the_same(
+    api: ApiClient, worker: GenerationWorker, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "whole"})
+    async with refusing(ENDS, state="22003"):
+        reference = await api.enqueue(await api.new_conversation(), "Hi")
+        await follow_until(event_log, reference, EventType.FAILED)
+    entry = await db_call(LedgerEntry.objects.get)
+    assert (entry.ending, entry.is_metered) == ("failed", False)
+    assert entry.output_tokens > 0
 
 
 async def test_a_worker_that_cannot_report_itself_is_drained_all_the_same(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, strategies as st
 
 from chatbot.accounts.models import Plan, User
+from chatbot.core.errors import Busy
 from conversations.claims import claim_waiting
 from conversations.line import read_line
-from conversations.places import BEHIND_OWN, PRO_AHEAD, due_at
+from conversations.places import BEHIND_OWN, PRO_AHEAD, Door, Place, due_at
+from llm.admission.degrade import Step
+from llm.catalog_file import load_catalog
+from llm.routing import Reason, Route
 from tests.conversations.rows import queue_generation
 from tests.factories import make_person
 
@@ -61,3 +66,15 @@ def test_many_messages_of_one_person_do_not_hold_up_another(user: User) -> None:
     expected = [flood[0].pk, single.pk, *(one.pk for one in flood[1:])]
     assert [one.generation_id for one in read_line()[0]] == expected
     assert [claim.generation_id for claim in claim_waiting("one", 6)] == expected
+
+
+def test_a_message_that_fits_only_a_model_with_a_full_line_is_refused() -> None:
+    small = replace(load_catalog().models[0], name="small", context_window=8_192)
+    large = replace(small, name="large", context_window=100_000)
+    full = Place("large", None, tuple(Step), retry_after_s=7.0)
+    door = Door(Plan.FREE, {"large": full, "small": Place("small", None, (), 2.0)})
+    route = Route((large,), Reason.LONG)
+    assert door.relieve(route, [large, small], tokens=100).primary is small
+    with pytest.raises(Busy) as refused:
+        door.relieve(route, [large, small], tokens=9_000)
+    assert refused.value.retry_after_s == 7.0

@@ -11,13 +11,15 @@ import pytest
 from django.db.models.functions import Now
 from pytest_django import Settings
 
+from chatbot.accounts.models import LedgerEntry
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
 from conversations import worker as worker_module
 from conversations.eventlog import EventLog
 from conversations.models import Generation, State
 from conversations.worker import GenerationWorker
-from llm.conf import get_registry, set_local_endpoint
+from llm.conf import get_registry, set_local_endpoint, set_overrides
+from llm.overrides import Override
 from tests.conversations.conftest import ApiClient
 from tests.conversations.logs import find_key
 from tests.conversations.workers import working
@@ -174,6 +176,23 @@ async def test_an_answer_that_was_whole_when_its_worker_died_is_not_asked_for_mo
         rest = await read_rest(api, seen)
     assert rest[-1].event == "done"
     assert text_of(seen + rest) == "all of it"
+
+
+async def test_an_answer_that_no_model_is_left_to_go_on_with_keeps_its_text(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    provider.script({"chunks": ["one ", "two "], "hold_after": 1})
+    conversation = await api.new_conversation()
+    seen = await lose_worker(api, event_log, conversation, "one ")
+    set_overrides({spec.name: Override(is_off=True) for spec in get_registry().models()})
+    try:
+        async with working(event_log, "fresh"):
+            rest = await read_rest(api, seen)
+    finally:
+        set_overrides({})
+    assert (rest[-1].event, text_of(rest)) == ("failed", "one ")
+    assert (await api.read(conversation))["messages"][-1]["content"] == "one "
+    assert (await db_call(LedgerEntry.objects.get)).ending == "lost"
 
 
 async def test_a_stop_that_no_worker_heard_keeps_the_text(

@@ -98,6 +98,18 @@ def test_a_slot_is_given_back_once(desk: Desk, keeper: Keeper) -> None:
     assert keeper.look().held_ms == 0
 
 
+def test_a_lower_ceiling_holds_at_once_also_for_slots_that_are_held(
+    desk: Desk, keeper: Keeper
+) -> None:
+    first, second, _ = take(desk, 3)
+    desk.release(first)
+    lower = Lane(LANE.name, Rules(ceiling=1))
+    assert take(desk, 1, lower) == []
+    desk.accepted(second)
+    desk.renew()
+    assert keeper.look().limit == 1
+
+
 def test_a_full_lane_is_shut_until_something_happens_in_it(desk: Desk) -> None:
     slots = take(desk, 4)
     assert desk.is_shut(LANE)

@@ -108,6 +108,14 @@ def test_a_lane_rests_for_as_long_as_its_provider_asks_for() -> None:
     assert len(lane.take(1)) == 1
 
 
+def test_a_provider_that_may_be_asked_again_at_once_is_left_alone_all_the_same() -> None:
+    lane = OneLane()
+    rests = [lane.refuse(lane.take(1), retry_after_ms=0).rest_ms]
+    lane.clock.now_ms += rests[0]
+    rests.append(lane.refuse(lane.take(1), retry_after_ms=20).rest_ms)
+    assert rests == [500, 1_000]
+
+
 def test_no_rest_is_longer_than_a_minute() -> None:
     lane = OneLane()
     assert lane.refuse(lane.take(1), retry_after_ms=3_600_000).rest_ms == MAX_REST_MS
