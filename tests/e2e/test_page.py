@@ -165,8 +165,20 @@ async def test_a_refused_message_stays_in_the_box(page: Page, provider: Scripted
     await expect(page.get_by_role("alert")).to_contain_text("You can send again in")
     await expect(box(page)).to_have_value("Words that took me an hour")
     await expect(page.locator(".message")).to_have_count(0)
+    opened = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await opened.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/conversations/*?limit=*", hold)
     await page.reload()
     await expect(box(page)).to_have_value("Words that took me an hour")
+    while_loading = await box(page).bounding_box()
+    opened.set()
+    await expect(page.locator("#welcome")).to_be_visible()
+    # It does not move away from under a hand that reaches for it.
+    assert await box(page).bounding_box() == while_loading
     await page.unroute("**/messages")
     provider.script(text=STORY)
     await page.get_by_role("button", name="Send message").click()
@@ -195,6 +207,28 @@ async def test_what_is_sent_while_the_conversation_loads_is_sent_once_it_is_here
     await expect(page.locator(".message")).to_have_count(4)
     await finished(page)
     await expect(box(page)).to_have_value("")
+
+
+async def test_what_is_typed_before_the_script_ran_is_there_and_counts(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY)
+    came = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await came.wait()
+        await route.continue_()
+
+    await page.route("**/main*.js", hold)
+    await page.reload(wait_until="commit")
+    await box(page).fill("Typed at once")
+    await page.get_by_label("Search conversations").fill("herons")
+    came.set()
+    await expect(page.locator("#results-status")).to_contain_text("Nothing found")
+    await expect(box(page)).to_have_value("Typed at once")
+    await page.get_by_role("button", name="Send message").click()
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
 
 
 async def test_a_failed_answer_can_be_tried_again(page: Page, provider: ScriptedProvider):

@@ -85,13 +85,17 @@ export function createComposer(form, { store, drafts, onSend, onStop, onInput })
     if (sendWhenLoaded && loading === "ready") submit();
   });
   store.watch(["conversationId"], ({ conversationId }) => {
+    if (conversationId === null) return;
     sendWhenLoaded = false;
-    const moved = shownFor === "" && drafts.read(conversationId).sent;
+    const before = shownFor;
     shownFor = conversationId;
+    const { text, sent } = drafts.read(conversationId);
     // A new chat that just got its id keeps what is being typed.
-    if (moved) return;
-    const draft = drafts.read(conversationId);
-    setText(draft.text || draft.sent?.text || "");
+    if (before === "" && sent) return;
+    const draft = text || sent?.text || "";
+    // What was typed before this script ran is there to stay.
+    if (before === null && area.value.trim()) restore(draft);
+    else setText(draft);
   });
 
   return {

@@ -104,4 +104,6 @@ export function createResults({ input, list, status, more, scroller }, { store, 
   new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && searching.more(),
     { root: scroller, rootMargin: "0px 0px 300px" }).observe(more);
   store.watch(["found"], throttleToFrame(draw));
+  // What was typed before this script ran.
+  searchNow();
 }

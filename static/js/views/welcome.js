@@ -25,9 +25,10 @@ export function createWelcome(element, { store, choose }) {
     h("p", { text: "What shall we talk about?" }),
     h("ul", { class: "examples", "aria-label": "Examples" }, ...cards),
   );
-  store.watch(["conversationId", "messages", "loading"], ({ messages, loading }) => {
+  store.watch(["conversationId", "messages", "loading"], ({ conversationId, messages, loading }) => {
     const hidden = messages.length > 0 || loading === "loading" || loading === "failed";
     element.hidden = hidden;
-    document.body.classList.toggle("is-empty", !hidden);
+    // In a conversation that turns out to be empty the box stays where a hand may be reaching for it.
+    document.body.classList.toggle("is-empty", !hidden && !conversationId);
   });
 }
