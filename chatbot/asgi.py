@@ -31,6 +31,7 @@ from chatbot.core.tasks import spawn
 from conversations.eventlog import get_event_log
 from conversations.overrides import follow_overrides
 from conversations.routing import websocket_urlpatterns
+from conversations.scales import follow_scales
 from llm.catalog import CatalogError
 from llm.conf import get_registry
 
@@ -83,7 +84,7 @@ _drained = StreamDrain(_http)
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     """Get ready to end in order, and close what is open when the server has ended."""
-    following: asyncio.Task[None] | None = None
+    following: list[asyncio.Task[None]] = []
     while True:
         event = await receive()
         if event["type"] == "lifespan.startup":
@@ -93,15 +94,18 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
                 # No system check has run: this is the first that reads it.
                 await send({"type": "lifespan.startup.failed", "message": f"Models: {exc}"})
                 return
-            following = spawn(follow_overrides(), name="model overrides")
+            following = [
+                spawn(follow_overrides(), name="model overrides"),
+                spawn(follow_scales(), name="token scales"),
+            ]
             _drained.begin_at(signal.SIGTERM)
             # Imports every view, which would otherwise fall to the first request.
             get_resolver().url_patterns  # noqa: B018
             leave_out_what_stays()
             await send({"type": "lifespan.startup.complete"})
         else:
-            if following is not None:
-                following.cancel()
+            for task in following:
+                task.cancel()
             await get_event_log().aclose()
             await get_registry().aclose()
             await send({"type": "lifespan.shutdown.complete"})

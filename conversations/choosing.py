@@ -12,6 +12,7 @@ from conversations.places import Door
 from conversations.prompts import count_prompt, read_sizes, system_text
 from conversations.queries import Standing, find_message
 from conversations.sealing import open_message
+from conversations.sizes import NEUTRAL, size_of
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.registry import AUTO
@@ -82,24 +83,24 @@ def choose(
     conversation = standing.conversation
     models = get_registry().preferred_models()
     system = system_text(conversation, cipher)
-    most = max((spec.context_window for spec in models), default=0)
     if draft.question is None:
-        sizes = read_sizes(conversation.pk, draft.parent_seq, most=most)
+        sizes = read_sizes(conversation.pk, draft.parent_seq, models)
     else:
-        before = read_sizes(conversation.pk, draft.question.parent_seq, most=most)
-        sizes = [draft.question.token_count, *before]
+        before = read_sizes(conversation.pk, draft.question.parent_seq, models)
+        sizes = [size_of(draft.question), *before]
+    tokens = [stored.fit(NEUTRAL) for stored in sizes]
     limit, place = monthly_limit(conversation.user), answer_seq(conversation, draft)
     asked = Asked(
         text="" if chosen else _read_question(conversation, draft, cipher),
         plan=conversation.user.plan,
         # It may be deleted just now; then its place cannot be taken either.
-        question_tokens=sizes[0] if sizes else 0,
-        context_tokens=sum(sizes[1:]) + count_turn(system),
+        question_tokens=tokens[0] if tokens else 0,
+        context_tokens=sum(tokens[1:]) + count_turn(system),
         follows_smart=place <= conversation.smart_until,
         allowance=Allowance(limit, remaining=limit - standing.used),
     )
     found = door.relieve(
-        route(asked, models, chosen=chosen), models, tokens=sum(sizes) + count_turn(system)
+        route(asked, models, chosen=chosen), models, tokens=sum(tokens) + count_turn(system)
     )
     smart_until = conversation.smart_until
     if found.is_earned:

@@ -34,7 +34,7 @@ from conversations.sealing import open_cipher, report_unreadable
 from conversations.summaries import NewSummary, add_summary, list_summaries, open_summary
 from conversations.writing import Written, can_afford, write_and_keep
 from llm.catalog import ModelSpec
-from llm.tokens import count_turn
+from llm.tokens import UNKNOWN
 from llm.types import Prompt
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def plan_increment(hold: Hold) -> Increment | None:
     limit = summary_limit(room)
     models = find_writers(conversation)
     fixed = ask_for_summary(notes, (), limit)
-    asked = count_turn(fixed.head) + sum(count_turn(turn.text) for turn in fixed.turns)
+    asked = UNKNOWN.count_prompt(fixed)
     windows = [spec.context_window for spec in models]
     most = min(windows) - limit - asked if windows else room
     portion = choose_portion(turns, room, most)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
-from llm.tokens import count_turn
+from llm.tokens import UNKNOWN, Scale
 from llm.types import Prompt, Turn
 
 # What of the room for turns may stay empty, so that a prompt begins in the same place for some turns.
@@ -23,14 +23,18 @@ MAX_LAG_TURNS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A model's room, in tokens: all it reads and writes, and what of it an answer may take."""
+    """A model's room, in tokens: all it reads and writes, and what of it an answer may take.
+
+    `scale` is how the model counts what is not a turn; those say themselves how long they are.
+    """
 
     context: int
     answer: int
+    scale: Scale = UNKNOWN
 
     def room(self, system: str) -> int:
         """Return the tokens left for turns beside this system text."""
-        return self.context - self.answer - count_turn(system)
+        return self.context - self.answer - self.scale.count_turn(system)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,6 @@ class Memory:
     covers: int
     text: str
     corrected: bool = False
-
-    @property
-    def tokens(self) -> int:
-        return count_turn(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,10 @@ def assemble(
     and begin with the user, as the Messages API demands; neighbours of one role are joined.
     """
     room = window.room(system)
-    read = _Reading(iter(newest_first), room, memories)
+    read = _Reading(iter(newest_first), room, memories, window.scale)
     kept, memory = read.kept, read.memory
     if read.is_cut and memory is None:
-        memory, kept = _cut(kept, room, read.newest)
+        memory, kept = _cut(kept, room, read.newest, window.scale)
     kept.reverse()
     while len(kept) > 1 and kept[0].role == "assistant":
         del kept[0]
@@ -127,13 +127,16 @@ class _Reading:
     leaves the fewest.
     """
 
-    def __init__(self, turns: Iterator[PastTurn], room: int, memories: Sequence[Memory]) -> None:
+    def __init__(
+        self, turns: Iterator[PastTurn], room: int, memories: Sequence[Memory], scale: Scale
+    ) -> None:
         self.kept: list[PastTurn] = []
         self.memory: Memory | None = None
         self.newest: Memory | None = None
         self.uncovered = 0
         self.is_cut = False
         self._room = room
+        self._scale = scale
         self._memories = {one.covers: one for one in reversed(memories)}
         self._used = 0
         self._fitting = 0
@@ -162,7 +165,7 @@ class _Reading:
     def _meet(self, found: Memory) -> bool:
         """Take note of a memory; True if nothing before it is to be looked at."""
         self.newest = self.newest or found
-        if self._used + found.tokens <= self._room:
+        if self._used + self._scale.count_turn(found.text) <= self._room:
             self.memory, self._fitting = found, len(self.kept)
         elif found.corrected:
             self.is_cut = True
@@ -182,16 +185,16 @@ class _Reading:
 
 
 def _cut(
-    kept: list[PastTurn], room: int, newest: Memory | None
+    kept: list[PastTurn], room: int, newest: Memory | None, scale: Scale
 ) -> tuple[Memory | None, list[PastTurn]]:
     """Return as many of the newest turns as fit beside the newest memory, if that does.
 
     A few more may be left out, so that the turns after this one begin in the same place.
     """
-    if newest is not None and kept[0].tokens + newest.tokens > room:
-        newest = None
-    if newest is not None:
-        room -= newest.tokens
+    taken = scale.count_turn(newest.text) if newest else 0
+    if kept[0].tokens + taken > room:
+        newest, taken = None, 0
+    room -= taken
     left, count = room, 0
     for turn in kept:
         if count and turn.tokens > left:

@@ -28,6 +28,7 @@ from conversations.claims import release_leases
 from conversations.eventlog import get_event_log
 from conversations.overrides import follow_overrides
 from conversations.periodic import run_schedule
+from conversations.scales import follow_scales
 from conversations.upkeep import keep_up
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
@@ -152,6 +153,7 @@ class EmbeddedServer:
         self._keep(run_schedule(celery_app), name="runner of periodic tasks")
         # Daphne knows no lifespan, in which other servers begin this.
         self._keep(follow_overrides(), name="follower of model overrides")
+        self._keep(follow_scales(), name="follower of token scales")
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()

@@ -8,7 +8,7 @@ from llm.conf import get_registry
 from llm.errors import UnknownModel
 from llm.pricing import Call, CallEnding, bill_call
 from llm.registry import AUTO
-from llm.tokens import estimate_tokens
+from llm.tokens import UNKNOWN, measure
 from llm.types import Usage
 
 
@@ -19,7 +19,8 @@ def estimate_call(generation: Generation, *, text: str | None, ending: CallEndin
     """
     spec = _find_spec(generation)
     prompt, answer = _split_reservation(generation, spec)
-    usage = Usage(prompt, answer if text is None else estimate_tokens(text))
+    scale = spec.token_scale if spec is not None else UNKNOWN
+    usage = Usage(prompt, answer if text is None else scale.count(measure(text)))
     if spec is not None:
         return bill_call(spec, usage, is_metered=False, ending=ending)
     # No catalogue knows its price any more; its tokens count all the same.

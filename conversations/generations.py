@@ -25,10 +25,10 @@ from conversations.models import ChoreKind, Conversation, Generation, Message, S
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import read_answer, try_cipher
 from conversations.sealing import seal_message
+from conversations.sizes import store_size
 from conversations.terminals import Ended, terminal_event
 from conversations.views import view_message
 from llm.pricing import Call
-from llm.tokens import count_turn
 from llm.types import Usage
 
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
@@ -40,6 +40,8 @@ NOTHING = Usage(0, 0)
 class Outcome:
     """How an attempt ended; `calls` are all that were made for the answer, in order.
 
+    `counted_tokens` is its text's length as the provider counted it, if that is known.
+
     `charged` and `charged_micros` are what others used that were charged before, when a worker let
     the generation go. `chores` are what is to be done for the conversation now.
     """
@@ -47,7 +49,7 @@ class Outcome:
     state: State
     text: str
     last_seq: int = 0
-    tokens: int = 0
+    counted_tokens: int | None = None
     calls: tuple[Call, ...] = ()
     charged: Usage = NOTHING
     charged_micros: int = 0
@@ -153,6 +155,8 @@ _write_answer = PreparedUpdate(
         "content_sealed": at.content_sealed,
         "status": at.status,
         "token_count": at.token_count,
+        "wide_tokens": at.wide_tokens,
+        "counted_tokens": at.counted_tokens,
         "model": at.model,
     },
     conversation=UUID,
@@ -160,6 +164,8 @@ _write_answer = PreparedUpdate(
     content_sealed=bytes,
     status=str,
     token_count=int,
+    wide_tokens=int,
+    counted_tokens=int,
     model=str,
 )
 
@@ -179,7 +185,7 @@ def _settle(
     said = {
         "content_sealed": sealed,
         "status": _MESSAGE_STATUS[outcome.state],
-        "token_count": outcome.tokens,
+        **store_size(outcome.text, outcome.counted_tokens),
         "model": outcome.model,
     }
     _write_answer(conversation=conversation.pk, seq=generation.answer_seq, **said)
@@ -289,7 +295,6 @@ def fail_abandoned(generation: Generation, text: str) -> Ended | None:
         state=State.FAILED,
         text=text,
         last_seq=UNHELD_SEQ,
-        tokens=count_turn(text) if text else 0,
         calls=(estimate_call(generation, text=text, ending="lost"),),
         **charged_before(generation),
         error_code=WorkerLost.code,

@@ -18,10 +18,11 @@ from conversations.notes import due_tokens, tell_facts
 from conversations.pins import read_facts
 from conversations.queries import walk_branch, walk_sizes
 from conversations.sealing import open_cipher, open_column, open_message, report_unreadable
+from conversations.sizes import NEUTRAL, Gauge, StoredSize, gauge_of, size_of
 from conversations.summaries import read_memories
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
-from llm.tokens import count_turn
+from llm.tokens import UNKNOWN, Scale
 from llm.types import Prompt
 
 # A window with less room beside the system text holds no conversation: others answer in it.
@@ -38,17 +39,22 @@ class ContentUnavailable(ChatError):
 
 
 def window_of(spec: ModelSpec) -> Window:
-    return Window(spec.context_window, spec.answer_tokens)
+    return Window(spec.context_window, spec.answer_tokens, spec.fitting_scale)
 
 
-def smallest_room(plan: str, system: str) -> int:
+def smallest_room(plan: str, system: str, scale: Scale = UNKNOWN) -> int:
     """Return the tokens that turns have beside this system text, in the smallest window in use.
 
-    Whoever answers next, of the models of a plan, has at least so many. 0 where nobody can.
+    They are tokens of this `scale`, about, whichever model's window it is. Whoever answers next, of
+    the models of a plan, has at least so many. 0 where nobody can.
     """
     windows = [window_of(spec) for spec in get_registry().models() if plan in spec.plans]
-    rooms = [window.room(system) for window in windows]
-    return min((room for room in rooms if room >= LEAST_ROOM), default=0)
+    rooms = [
+        int(room * scale.plain / window.scale.plain)
+        for window in windows
+        if (room := window.room(system)) >= LEAST_ROOM
+    ]
+    return min(rooms, default=0)
 
 
 def system_text(conversation: Conversation, cipher: DataCipher) -> str:
@@ -61,26 +67,30 @@ def system_text(conversation: Conversation, cipher: DataCipher) -> str:
     )
 
 
-def read_sizes(conversation_id: UUID, leaf: int | None, *, most: int) -> list[int]:
-    """Return the tokens of a branch's messages, newest first, until they are more than `most`."""
-    sizes: list[int] = []
-    for tokens in walk_sizes(conversation_id, leaf):
-        sizes.append(tokens)
-        most -= tokens
+def read_sizes(
+    conversation_id: UUID, leaf: int | None, models: Iterable[ModelSpec]
+) -> list[StoredSize]:
+    """Return the sizes of a branch's messages, newest first, until they fill any model's window."""
+    most = max((spec.context_window / spec.fitting_scale.least for spec in models), default=0)
+    sizes: list[StoredSize] = []
+    for stored in walk_sizes(conversation_id, leaf):
+        sizes.append(stored)
+        most -= stored.size.total
         if most < 0:
             break
     return sizes
 
 
-def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
+def count_prompt(sizes: Iterable[StoredSize], system: str, spec: ModelSpec) -> int:
     """Return how many tokens a prompt has, at most, from those of its turns, newest first.
 
     Where not all fit, that is the whole room: a summary may take what the turns leave. Raises
     MessageTooLong, with its size and the limit, when the newest alone is too much.
     """
-    room = max(0, window_of(spec).room(system))
+    window, gauge = window_of(spec), gauge_of(spec)
+    room = max(0, window.room(system))
     total = 0
-    for place, tokens in enumerate(sizes):
+    for place, tokens in enumerate(stored.fit(gauge) for stored in sizes):
         if not place and tokens > room:
             detail = {"tokens": tokens, "limit": room, "model": spec.name}
             raise MessageTooLong(None if room else NO_ROOM, detail=detail)
@@ -88,7 +98,7 @@ def count_prompt(sizes: Iterable[int], system: str, spec: ModelSpec) -> int:
             total = room
             break
         total += tokens
-    return total + count_turn(system)
+    return total + window.scale.count_turn(system)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +131,12 @@ def load_task(generation: Generation, spec: ModelSpec) -> Task:
             raise ContentUnavailable  # Deleted meanwhile.
         assembled = assemble(
             system=system,
-            newest_first=past_turns(branch, cipher),
+            newest_first=past_turns(branch, cipher, gauge_of(spec)),
             window=window_of(spec),
             memories=read_memories(conversation, cipher),
         )
         prompt = assembled.prompt
-        due = due_tokens(smallest_room(conversation.user.plan, system))
+        due = due_tokens(smallest_room(conversation.user.plan, system, spec.fitting_scale))
         return Task(
             _within_budget(prompt, generation),
             answer,
@@ -145,7 +155,7 @@ def _within_budget(prompt: Prompt, generation: Generation) -> Prompt:
     return replace(prompt, max_output=min(prompt.max_output, generation.max_output))
 
 
-def past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastTurn]:
+def past_turns(branch: Iterator[Message], cipher: DataCipher, gauge: Gauge) -> Iterator[PastTurn]:
     """Yield what a question says, then what was said before it, newest first.
 
     Raises ContentUnavailable without a question, and CannotOpen when that does not open.
@@ -153,22 +163,24 @@ def past_turns(branch: Iterator[Message], cipher: DataCipher) -> Iterator[PastTu
     question = next(branch, None)
     if question is None:
         raise ContentUnavailable  # Deleted meanwhile.
-    yield _past_turn(question, cipher)
-    yield from spoken_turns(branch, cipher)
+    yield _past_turn(question, cipher, gauge)
+    yield from spoken_turns(branch, cipher, gauge)
 
 
-def spoken_turns(branch: Iterable[Message], cipher: DataCipher) -> Iterator[PastTurn]:
+def spoken_turns(
+    branch: Iterable[Message], cipher: DataCipher, gauge: Gauge = NEUTRAL
+) -> Iterator[PastTurn]:
     """Yield what of a branch a model may be told; what does not open is left out."""
     for message in branch:
         if message.status not in _SPOKEN or not message.token_count:
             continue
         try:
-            yield _past_turn(message, cipher)
+            yield _past_turn(message, cipher, gauge)
         except CannotOpen as exc:
             report_unreadable(f"message {message}", exc)
 
 
-def _past_turn(message: Message, cipher: DataCipher) -> PastTurn:
+def _past_turn(message: Message, cipher: DataCipher, gauge: Gauge) -> PastTurn:
     role = cast(Literal["user", "assistant"], message.role)
     text = open_message(cipher, message)
-    return PastTurn(role, text, message.token_count, message.seq)
+    return PastTurn(role, text, size_of(message).fit(gauge), message.seq)

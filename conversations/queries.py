@@ -21,6 +21,7 @@ from conversations.cursors import decode_position, encode_position
 from conversations.models import Conversation, Generation, Message
 from conversations.models.generation import ACTIVE_STATES
 from conversations.sealing import open_cipher, report_unreadable
+from conversations.sizes import StoredSize, read_size
 from conversations.views import (
     read_system_prompt,
     view_conversation,
@@ -181,15 +182,15 @@ def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
     return _walk(read, leaf, lambda message: (message.seq, message.parent_seq))
 
 
-def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
-    """Yield the token counts of a branch's messages, from its leaf back to its root."""
-    for _, _, tokens in _walk_sizes(conversation_id, leaf):
-        yield tokens
+def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[StoredSize]:
+    """Yield the sizes of a branch's messages, from its leaf back to its root."""
+    for _, _, *columns in _walk_sizes(conversation_id, leaf):
+        yield read_size(*columns)
 
 
 def walk_seqs(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
     """Yield the places of a branch's messages, from its leaf back to its root."""
-    for seq, _, _ in _walk_sizes(conversation_id, leaf):
+    for seq, *_ in _walk_sizes(conversation_id, leaf):
         yield seq
 
 
@@ -208,7 +209,8 @@ def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
 
 
 def _size_chunk(size: int) -> Callable[[Slots], QuerySet[Message, Any]]:
-    return lambda at: _chunk(size)(at).values_list("seq", "parent_seq", "token_count")
+    columns = ("seq", "parent_seq", "token_count", "wide_tokens", "counted_tokens", "model")
+    return lambda at: _chunk(size)(at).values_list(*columns)
 
 
 _first_messages, _more_messages = (

@@ -13,7 +13,6 @@ from random import Random
 
 from conversations.context import Memory, PastTurn, Window, assemble
 from conversations.notes import choose_portion, summary_limit, tell_notes, tidy_notes
-from llm.tokens import count_turn
 from llm.types import Prompt
 
 SAYINGS = Path(__file__).with_name("data") / "recall.json"
@@ -81,7 +80,7 @@ class Remembered:
 
     def say(self, text: str) -> None:
         role = "assistant" if len(self.turns) % 2 else "user"
-        turn = PastTurn(role, text, count_turn(text), len(self.turns) + 1)  # type: ignore[arg-type]
+        turn = PastTurn(role, text, self.window.scale.count_turn(text), len(self.turns) + 1)  # type: ignore[arg-type]
         self.turns.append(turn)
 
     async def remember(self) -> None:

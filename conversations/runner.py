@@ -25,6 +25,7 @@ from conversations.models import ChoreKind, Generation, State
 from conversations.places import fit_to_load
 from conversations.prompts import Task, load_task
 from conversations.queries import try_cipher
+from conversations.sizes import find_own_count
 from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
@@ -32,7 +33,7 @@ from llm.engine import Candidate, Chosen, stream_completion
 from llm.errors import ProviderBusy
 from llm.pricing import Call, bill_call
 from llm.routing import Reason
-from llm.tokens import count_turn, estimate_tokens
+from llm.tokens import measure
 from llm.types import Finished, Prompt, TextDelta, Usage
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class GenerationRun:
         # Asked for before this worker could hear the bell.
         self._is_stopped = generation.stop_requested
         self._scope: asyncio.Timeout | None = None
+        self._is_carried = False
         self.is_finishing = False
 
     @property
@@ -146,6 +148,7 @@ class GenerationRun:
         # An answer that is to end here keeps its text, whatever its model could make of it.
         carries = self._spec.continuation != "restart" or self._is_stopped
         await self._log.begin(generation, self._spec.name, carries=carries)
+        self._is_carried = bool(self._log.text)
 
     async def _stream(self, generation: Generation) -> Finished | None:
         """Return how the model finished, or None when the user stopped it."""
@@ -222,12 +225,12 @@ class GenerationRun:
         error: ChatError | None = None,
     ) -> Outcome:
         text, spec = self._log.text, self._spec
-        tokens = count_turn(text) if text else 0
+        counted = None if self._is_carried else find_own_count(spec, self._calls, text)
         is_first = spec is None or spec is self._kept.candidates[0]
         return Outcome(
             state=state,
             text=text,
-            tokens=tokens,
+            counted_tokens=counted,
             calls=tuple(self._calls),
             **charged_before(self._generation),
             model=spec.name if spec else "",
@@ -237,14 +240,14 @@ class GenerationRun:
             stop_reason=stop_reason,
             error_code=error.code if error else "",
             error_message=error.message if error else "",
-            chores=tuple(self._find_chores(tokens)) if error is None else (),
+            chores=tuple(self._find_chores(text)) if error is None else (),
         )
 
-    def _find_chores(self, tokens: int) -> Iterator[ChoreKind]:
-        """Yield what there is to do for the conversation after an answer of so many tokens."""
-        if self._task is None or not tokens:
+    def _find_chores(self, text: str) -> Iterator[ChoreKind]:
+        """Yield what there is to do for the conversation after such an answer."""
+        if self._task is None or self._spec is None or not text:
             return
-        if tokens > self._task.until_summary:
+        if self._spec.fitting_scale.count_turn(text) > self._task.until_summary:
             yield ChoreKind.SUMMARY
         if self._task.is_first and find_writers(self._generation.conversation):
             yield ChoreKind.TITLE
@@ -260,8 +263,8 @@ class GenerationRun:
         if not text or spec is None or self._is_told:
             return
         prompt = self._prompts[spec.name]
-        asked = sum(count_turn(turn.text) for turn in prompt.turns) + count_turn(prompt.head)
-        usage = Usage(asked, estimate_tokens(text))
+        scale = spec.token_scale
+        usage = Usage(scale.count_prompt(prompt), scale.count(measure(text)))
         self._calls.append(bill_call(spec, usage, is_metered=False, ending="lost"))
 
     async def _keep_text(self, generation: Generation) -> None:
@@ -313,7 +316,6 @@ def _unstorable(outcome: Outcome, generation: Generation) -> Outcome:
         state=State.FAILED,
         text=outcome.text,
         last_seq=outcome.last_seq,
-        tokens=outcome.tokens,
         calls=(lost,) if outcome.calls else (),
         charged=outcome.charged,
         charged_micros=outcome.charged_micros,

@@ -46,10 +46,10 @@ from conversations.places import Door, open_door
 from conversations.prompts import ContentUnavailable
 from conversations.queries import Standing, count_active, find_generation, find_standing
 from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
+from conversations.sizes import store_size
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
-from llm.tokens import count_turn
 
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
 MAX_TRIES = 5
@@ -286,7 +286,7 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
         role=Role.USER,
         status=Status.COMPLETE,
         content_sealed=seal_message(cipher, conversation.pk, seq, request.content),
-        token_count=count_turn(request.content),
+        **store_size(request.content),
     )
     title: bytes | None = None
     if conversation.title_sealed is None:

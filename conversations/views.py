@@ -56,7 +56,7 @@ def view_message(
         "status": "unavailable",
         "model": message.model or None,
         "routeReason": (generation and generation.route_reason) or None,
-        "tokenCount": message.token_count,
+        "tokenCount": message.counted_tokens or message.token_count,
         "createdAt": message.created.isoformat(),
         "generationId": str(generation.pk) if generation else None,
         "error": view_error(generation),

@@ -18,7 +18,7 @@ from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.engine import Candidate, Chosen, stream_completion
 from llm.pricing import Call
-from llm.tokens import count_turn
+from llm.tokens import UNKNOWN
 from llm.types import Prompt, TextDelta
 
 
@@ -33,7 +33,7 @@ class Written:
 
 def can_afford(user: User, prompt: Prompt) -> bool:
     """Say whether a person's budget has room for a question and the longest answer to it."""
-    asked = count_turn(prompt.head) + sum(count_turn(turn.text) for turn in prompt.turns)
+    asked = UNKNOWN.count_prompt(prompt)
     return read_budget(user, now=timezone.now()).remaining >= asked + prompt.max_output
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, get_args
 
+from llm.tokens import TOKEN_MARGIN, UNKNOWN, Scale
+
 # The one provider that is no endpoint of the catalogue: the server this installation runs.
 LOCAL = "local"
 
@@ -77,6 +79,8 @@ class ModelSpec:
 
     `continuation` is how a started answer is taken up again: from a last turn of the model's own
     (`prefill`), at the wish of a user's turn (`user_turn`), or from the beginning (`restart`).
+    Models of one `tokenizer` split text in the same way and learn of it together, from `token_scale`
+    on (see `llm.tokens`); one that names none is alone.
     `fallbacks` are the names of models to ask when this one fails, best first. `plans` are those
     of the people who may use it. One that `takes_notes` can be trusted to sum up a conversation. A model with limits of its own (see `EndpointSpec`) shares none
     with others.
@@ -100,6 +104,8 @@ class ModelSpec:
     takes_notes: bool = True
     fallbacks: tuple[str, ...] = ()
     plans: tuple[str, ...] = PLANS
+    tokenizer: str = ""
+    token_scale: Scale = UNKNOWN
     long_prompt_above: int | None = None
     long_price: Price | None = None
     max_concurrency: int | None = None
@@ -109,6 +115,16 @@ class ModelSpec:
     @property
     def is_local(self) -> bool:
         return self.provider == LOCAL
+
+    @property
+    def family(self) -> str:
+        """Return the name of the models that split text as this one does."""
+        return self.tokenizer or f"{self.provider}/{self.model_id}"
+
+    @property
+    def fitting_scale(self) -> Scale:
+        """Return the scale by which a text takes rather more room than it needs."""
+        return self.token_scale.widen(TOKEN_MARGIN)
 
     @property
     def continues(self) -> bool:

@@ -26,6 +26,7 @@ from llm.catalog import (
     Thinking,
     Tier,
 )
+from llm.tokens import HIGHEST_SCALE, LOWEST_SCALE, Scale
 
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
 
@@ -117,13 +118,9 @@ def _read_endpoint(table: Mapping[str, Any], faults: list[str]) -> EndpointSpec 
 def _read_model(table: Mapping[str, Any], faults: list[str]) -> ModelSpec | None:
     who = f"model {table.get('name', '?')!r}"
     values = dict(table)
-    for field in ("price", "long_price"):
-        if field in values:
-            problem = _find_price_problem(values[field], field)
-            if problem is not None:
-                faults.append(f"{who}: {problem}")
-                return None
-            values[field] = Price(**values[field])
+    if (problem := _read_tables(values)) is not None:
+        faults.append(f"{who}: {problem}")
+        return None
     if "price" not in values:
         # A price that nobody knows must not be taken for none.
         if values.get("free") is not True:
@@ -143,6 +140,22 @@ def _read_model(table: Mapping[str, Any], faults: list[str]) -> ModelSpec | None
     return spec
 
 
+def _read_tables(values: dict[str, Any]) -> str | None:
+    """Put values in the place of a model's tables; return what is wrong with one."""
+    for field in ("price", "long_price"):
+        if field in values:
+            problem = _find_price_problem(values[field], field)
+            if problem is not None:
+                return problem
+            values[field] = Price(**values[field])
+    if "token_scale" in values:
+        problem = _find_scale_problem(values["token_scale"])
+        if problem is not None:
+            return problem
+        values["token_scale"] = Scale(**values["token_scale"])
+    return None
+
+
 def _build(kind: type[Spec], values: Mapping[str, Any], who: str, faults: list[str]) -> Spec | None:
     known = fields(kind)
     unknown = sorted(values.keys() - {field.name for field in known})
@@ -160,6 +173,17 @@ def _find_price_problem(table: Any, field: str) -> str | None:
         return f"{field} needs exactly {', '.join(kinds)}"
     if not all(type(value) is int and value >= 0 for value in table.values()):
         return f"{field} must be whole micro-dollars, not negative"
+    return None
+
+
+def _find_scale_problem(table: Any) -> str | None:
+    if not isinstance(table, dict) or sorted(table) != ["plain", "wide"]:
+        return "token_scale needs exactly plain, wide"
+    if not all(
+        type(value) in (int, float) and LOWEST_SCALE <= value <= HIGHEST_SCALE
+        for value in table.values()
+    ):
+        return f"token_scale must be numbers from {LOWEST_SCALE} to {HIGHEST_SCALE}"
     return None
 
 
@@ -191,8 +215,9 @@ def _find_choice_problem(spec: ModelSpec | EndpointSpec, **choices: Any) -> str 
 
 
 def _find_problem(spec: ModelSpec) -> str | None:
-    for field in ("name", "display_name", "model_id", "provider"):
-        if not isinstance(getattr(spec, field), str) or not getattr(spec, field):
+    for field in ("name", "display_name", "model_id", "provider", "tokenizer"):
+        text = getattr(spec, field)
+        if not isinstance(text, str) or not (text or field == "tokenizer"):
             return f"{field} must be a non-empty string"
     for field in ("free", "caches_prompts", "takes_notes"):
         if type(getattr(spec, field)) is not bool:

@@ -24,6 +24,7 @@ from llm.overrides import Override
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from llm.registry import LocalEndpoint, Registry, StaticEndpoint
+from llm.tokens import Scale
 
 # A worker that looks for work, or a person who sends, waits for it; then it is done without.
 SLOTS_PATIENCE_S = 0.5
@@ -32,6 +33,7 @@ NO_KEY = "none"
 
 _supervised: LocalEndpoint | None = None
 _overrides: Mapping[str, Override] = {}
+_scales: Mapping[str, Scale] = {}
 
 
 def set_local_endpoint(endpoint: LocalEndpoint | None) -> None:
@@ -46,6 +48,13 @@ def set_overrides(overrides: Mapping[str, Override]) -> None:
     global _overrides
     _overrides = overrides
     get_registry().override(overrides)
+
+
+def set_scales(scales: Mapping[str, Scale]) -> None:
+    """Let these scales hold in this process from now on, by family, in place of those before."""
+    global _scales
+    _scales = scales
+    get_registry().calibrate(scales)
 
 
 @cache
@@ -63,6 +72,7 @@ def get_registry() -> Registry:
         means=Means(gate=breakers, impatience_s=settings.FALLBACK_AFTER_S),
     )
     registry.override(_overrides)
+    registry.calibrate(_scales)
     return registry
 
 
@@ -85,6 +95,7 @@ def preview_registry(*, everything: bool = False) -> Registry:
     local = StaticEndpoint("") if everything or settings.LOCAL_MODEL else _external_server()
     registry = Registry(catalog, hosted=hosted, local=local)
     registry.override(_overrides)
+    registry.calibrate(_scales)
     return registry
 
 

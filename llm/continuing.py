@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from llm.catalog import Continuation, ModelSpec
 from llm.errors import ContextOverflow
 from llm.seam import Seam, SpaceSeam, cut_at_word
-from llm.tokens import count_turn, estimate_tokens
+from llm.tokens import Scale, measure
 from llm.types import Prompt, Turn
 
 # What an answer that is taken up again may still say at least, in tokens: the estimate of what it
@@ -51,11 +51,12 @@ def ask_on(
     # Providers refuse a message without a word.
     if (kept := _keep(text, way)).strip():
         added, seam = _turns_for(kept, way)
-        left = max(LEAST_REST, most - estimate_tokens(kept))
+        left = max(LEAST_REST, most - spec.token_scale.count(measure(kept)))
         rest = _fit(replace(prompt, max_output=left), added, spec)
         if rest is not None:
             return Question(rest, kept, way, seam)
-    newest = _size(prompt.head, *(turn.text for turn in prompt.turns[-1:]))
+    # What may just fit is let through: it was accepted before by the scale as it was then.
+    newest = _size(spec.token_scale, prompt.head, *prompt.texts[-1:])
     if newest > spec.context_window - most:
         raise ContextOverflow
     return Question(prompt, way="restart" if text else None)
@@ -82,8 +83,9 @@ def _fit(prompt: Prompt, added: tuple[Turn, ...], spec: ModelSpec) -> Prompt | N
     None when there is none even for the question. What was written so far may be more than the
     prompt was assembled for: another model may write longer answers than this one.
     """
-    sizes = [count_turn(turn.text) for turn in prompt.turns]
-    fixed = prompt.max_output + _size(prompt.head, *(turn.text for turn in added))
+    scale = spec.fitting_scale
+    sizes = list(map(scale.count_turn, prompt.texts))
+    fixed = prompt.max_output + _size(scale, prompt.head, *(turn.text for turn in added))
     room = spec.context_window - fixed - sum(sizes)
     turns = deque(prompt.turns)
     for size in sizes[:-1]:
@@ -96,5 +98,5 @@ def _fit(prompt: Prompt, added: tuple[Turn, ...], spec: ModelSpec) -> Prompt | N
     return replace(prompt, turns=(*turns, *added)) if room >= 0 else None
 
 
-def _size(*texts: str) -> int:
-    return sum(count_turn(text) for text in texts)
+def _size(scale: Scale, *texts: str) -> int:
+    return sum(map(scale.count_turn, texts))

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from llm.calibration import Lessons
 from llm.catalog import ModelSpec
 from llm.continuing import NEXT_WAY, Question, ask_on
 from llm.errors import (
@@ -30,7 +31,7 @@ from llm.gate import Gate, OpenGate
 from llm.pricing import Call, CallEnding, bill_call
 from llm.providers.base import CallSheet, Provider
 from llm.retry import RetryBudget, retry_delay_s
-from llm.tokens import count_turn, estimate_tokens
+from llm.tokens import measure
 from llm.types import Finished, Prompt, StreamEvent, TextDelta, Usage
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Means:
 
     gate: Gate = field(default_factory=OpenGate)
     budget: RetryBudget = field(default_factory=RetryBudget)
+    lessons: Lessons = field(default_factory=Lessons)
     impatience_s: float | None = None
     has_queue: bool = False
     sleep: Sleep = asyncio.sleep
@@ -205,6 +207,8 @@ class _Call:
         told = self.sheet.announced if self.sheet.is_whole else None
         if self.finished is not None:
             told = self.finished.usage if self.finished.is_metered else None
+            if told is not None:
+                self._means.lessons.hear(self._spec, self.question.prompt, told)
         usage = told or self._estimate()
         if calls is not None and (told or usage.total_tokens):
             is_metered = told is not None
@@ -217,15 +221,14 @@ class _Call:
     def _estimate(self) -> Usage:
         """Return what a call used of which its provider did not tell the whole."""
         said = self._fed + "".join(self.parts[1:] if self._fed else self.parts)
-        written = estimate_tokens(said)
+        scale = self._spec.token_scale
+        written = scale.count(measure(said))
         if (announced := self.sheet.announced) is not None:
             # The output that is announced before there is any stands for nothing.
             return replace(announced, output_tokens=written)
         if not said and not self.sheet.has_opened:
             return Usage(0, 0)
-        prompt = self.question.prompt
-        asked = sum(count_turn(turn.text) for turn in prompt.turns)
-        return Usage(asked + count_turn(prompt.head), written)
+        return Usage(scale.count_prompt(self.question.prompt), written)
 
 
 class _Trail:

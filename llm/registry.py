@@ -10,6 +10,7 @@ from typing import Protocol
 from chatbot.core.tasks import spawn
 from llm.admission.lanes import lane_of
 from llm.admission.slots import Lane
+from llm.calibration import calibrate
 from llm.catalog import LOCAL, Catalog, ModelSpec, Protocol as WireProtocol
 from llm.engine import Means
 from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
@@ -23,6 +24,7 @@ from llm.providers.local import LocalProvider
 from llm.providers.openai import OpenAiProvider
 from llm.providers.sdks import import_sdk
 from llm.routing import prefer
+from llm.tokens import Scale
 
 AUTO = "auto"
 # A local model that died is back in a second or two, on a busy machine in ten.
@@ -85,6 +87,8 @@ class Registry:
         # What all answers of this process share.
         self.means = means or Means()
         self._shipped = catalog
+        self._overrides: Mapping[str, Override] = {}
+        self._scales: Mapping[str, Scale] = {}
         self._catalog = catalog
         self._off: frozenset[str] = frozenset()
         self._hosted = hosted
@@ -97,8 +101,17 @@ class Registry:
 
         An answer that is being written is not touched. Names the catalogue lacks do nothing.
         """
-        self._catalog = override_catalog(self._shipped, overrides)
+        self._overrides = overrides
+        self._rebuild()
         self._off = frozenset(name for name, change in overrides.items() if change.is_off)
+
+    def calibrate(self, scales: Mapping[str, Scale]) -> None:
+        """Take over how finely models split text, by family, in place of what was known before."""
+        self._scales = scales
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._catalog = calibrate(override_catalog(self._shipped, self._overrides), self._scales)
 
     def models(self) -> tuple[ModelSpec, ...]:
         """Return the models that can be chosen here, in the catalogue's order."""

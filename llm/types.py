@@ -30,6 +30,11 @@ class Prompt:
     memory: str = ""
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Return what the turns say."""
+        return tuple(turn.text for turn in self.turns)
+
+    @property
     def heads(self) -> tuple[str, ...]:
         """Return the texts that stand before the turns, the one that changes least first."""
         return tuple(text for text in (self.system, self.memory) if text)

@@ -6,6 +6,7 @@ from conversations.models.memory import Chore, ChoreKind, Summary
 from conversations.models.message import Feedback, Message, Role, Status
 from conversations.models.override import ModelOverride
 from conversations.models.search import TITLE_SEQ, SearchEntry
+from conversations.models.tokens import TokenScale
 from conversations.models.worker import Worker
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "State",
     "Status",
     "Summary",
+    "TokenScale",
     "Worker",
 ]

@@ -42,7 +42,17 @@ class Message(models.Model):
     role = models.CharField(max_length=9, choices=Role)
     status = models.CharField(max_length=8, choices=Status)
     content_sealed = SealedField(null=True, editable=False)
-    token_count = models.PositiveIntegerField(default=0)
+    token_count = models.PositiveIntegerField(
+        default=0, help_text="about, as llm.tokens.Size counts; whatever model reads it"
+    )
+    wide_tokens = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="how many of these are not of ASCII characters",
+    )
+    counted_tokens = models.PositiveIntegerField(
+        null=True, help_text="an answer's, as the provider of its model counted"
+    )
     model = models.CharField(max_length=64, blank=True)
     feedback = models.CharField(max_length=4, choices=Feedback, blank=True)
     feedback_comment_sealed = SealedField(null=True, editable=False)

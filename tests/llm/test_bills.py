@@ -19,12 +19,13 @@ from llm.providers.connections import Endpoint
 from llm.providers.http import HttpProvider
 from llm.providers.openai import OpenAiProvider
 from llm.retry import RetryBudget
-from llm.tokens import count_turn, estimate_tokens
+from llm.tokens import measure
 from llm.types import TextDelta
 from tests.fakes.provider_process import ScriptedProvider
 from tests.llm.asking import HELLO, ask
 
 SPEC = load_catalog().models[0]
+SCALE = SPEC.token_scale
 CHUNKS = [f"word{number} " for number in range(12)]
 PATIENCE = Timeouts(first_token_s=0.5, token_s=0.5)
 
@@ -75,8 +76,8 @@ def metered(scripted: ScriptedProvider, protocol: str) -> tuple[int, int]:
     request = scripted.requests()[-1]
     read = request["input_tokens"]
     if protocol == "openai":
-        read = sum(count_turn(turn["content"]) for turn in request["body"]["messages"])
-    return read, estimate_tokens("".join(CHUNKS[: request["output_tokens"]]))
+        read = sum(SCALE.count_turn(turn["content"]) for turn in request["body"]["messages"])
+    return read, SCALE.count(measure("".join(CHUNKS[: request["output_tokens"]])))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from llm.providers.base import Provider
 from llm.providers.connections import Endpoint
 from llm.providers.local import CONTROL_TOKENS, LocalProvider, neutralise
 from llm.providers.openai import OpenAiProvider
-from llm.tokens import estimate_tokens
+from llm.tokens import measure
 from llm.types import Prompt, Turn
 from tests.llm.asking import HELLO, ask
 
@@ -161,7 +161,7 @@ async def test_the_estimate_is_never_far_under_the_truth(server, text):
         return tokens
 
     truth = await count(text) - await count("")
-    assert 0.85 * truth <= estimate_tokens(text) <= 2 * truth
+    assert 0.85 * truth <= measure(text).total <= 1.3 * truth
 
 
 async def test_a_killed_server_is_started_again(server):

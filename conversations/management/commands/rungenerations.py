@@ -16,6 +16,7 @@ from chatbot.core.heap import leave_out_what_stays
 from chatbot.core.tasks import spawn
 from conversations.eventlog import get_event_log
 from conversations.overrides import follow_overrides
+from conversations.scales import follow_scales
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry
 
@@ -57,6 +58,7 @@ class Command(BaseCommand):
         log = get_event_log()
         worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
         following = spawn(follow_overrides(), name="model overrides")
+        learning = spawn(follow_scales(), name="token scales")
         working = spawn(worker.run(), name="generation worker")
         leave_out_what_stays()
         told = asyncio.Event()
@@ -78,6 +80,7 @@ class Command(BaseCommand):
         finally:
             ending.cancel()
             following.cancel()
+            learning.cancel()
             await get_registry().aclose()
             await log.aclose()
         self._say(f"{owner} is done.")
