@@ -24,11 +24,17 @@ PLAIN = {
     string.ascii_uppercase.encode(): 0.42,
     string.digits.encode(): 1.1,
     string.punctuation.encode(): 0.71,
+    # A word takes in the space before it, and runs of spaces are single tokens.
+    b" ": 0.02,
+    b"\t": 0.25,
+    b"\n": 0.7,
+    bytes({*range(32), 127} - set(b"\t\n")): 1.0,
 }
 # First bytes of UTF-8, and the tokens of a whole character. An accented letter splits its word too.
 WIDE = {
     bytes(range(0xC2, 0xC6)): 3.2,  # Latin with accents
-    bytes(range(0xC6, 0xE0)): 1.06,  # Greek, Cyrillic, Hebrew, Arabic
+    bytes(set(range(0xC6, 0xE0)) - {0xCC, 0xCD}): 1.06,  # Greek, Cyrillic, Hebrew, Arabic
+    b"\xcc\xcd": 2.0,  # marks that are put on the letter before
     bytes(range(0xE0, 0xE3)): 1.9,  # Indian and South-East Asian scripts, punctuation, symbols
     bytes(range(0xE3, 0xEA)): 1.85,  # kana, Chinese
     bytes(range(0xEA, 0xF0)): 2.85,  # Korean, full-width punctuation
@@ -43,7 +49,7 @@ TOKENS_PER_MESSAGE = 6
 
 _PLAIN_KINDS = range(1, len(PLAIN) + 1)
 _WIDE_KINDS = range(len(PLAIN) + 1, len(PLAIN) + len(WIDE) + 1)
-# Spaces, which belong to the words after them, and what follows a character's first byte, are 0.
+# What follows a character's first byte is 0.
 _KIND_OF = {byte: kind for kind, group in enumerate((*PLAIN, *WIDE), 1) for byte in group}
 _KINDS = bytes(_KIND_OF.get(byte, 0) for byte in range(256))
 

@@ -33,6 +33,8 @@ context_window = 3_000
 max_output = 500
 answer_tokens = 500
 continuation = "restart"
+# With the margin, a message takes as many tokens as are stored of it.
+token_scale = {{ plain = 0.8, wide = 0.8 }}
 free = true
 """
 # Who is asked for notes: the catalogue's fast model.

@@ -27,7 +27,7 @@ def branch_of(sizes: list[int]) -> list[PastTurn]:
     """Return the turns of a conversation, newest first; the last is a question."""
     turns = []
     for place, size in enumerate(sizes if len(sizes) % 2 else sizes[:-1]):
-        text = f"turn-{place + 1} " + "word " * (size // 2)
+        text = f"turn-{place + 1} " + "area " * (size // 2)
         role = "assistant" if place % 2 else "user"
         turns.append(PastTurn(role, text, count_turn(text), place + 1))  # type: ignore[arg-type]
     return turns[::-1]
@@ -164,7 +164,7 @@ def test_a_conversation_that_is_summed_up_in_time_never_loses_a_turn() -> None:
 
 def test_most_of_a_prompt_was_read_for_the_one_before() -> None:
     """In the local model's window, with turns of 110 tokens."""
-    prompts = grow(301, 160, Window(8_192, 1_024))
+    prompts = grow(301, 134, Window(8_192, 1_024))
     assert prompts[-1].memory
     read = total = 0
     for before, after in itertools.pairwise(prompts):

@@ -15,6 +15,7 @@ from conversations.queries import walk_sizes
 from conversations.sealing import open_cipher, seal_column
 from llm.catalog import ModelSpec
 from llm.catalog_file import load_catalog
+from llm.tokens import TOKEN_MARGIN, Scale
 from tests.conversations.rows import put_generation, put_message
 from tests.factories import make_conversation
 
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def spec() -> ModelSpec:
-    return next(spec for spec in load_catalog().models if spec.is_local)
+    """A model for which, with the margin, a message takes as many tokens as are stored of it."""
+    local = next(spec for spec in load_catalog().models if spec.is_local)
+    return replace(local, token_scale=Scale(1 / TOKEN_MARGIN, 1 / TOKEN_MARGIN))
 
 
 def ask(conversation: Conversation, seq: int, text: str, parent: int | None) -> Generation:

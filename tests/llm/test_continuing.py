@@ -12,14 +12,14 @@ from llm.catalog import ModelSpec
 from llm.catalog_file import load_catalog
 from llm.continuing import GO_ON, LEAST_REST, ask_on
 from llm.errors import ContextOverflow
-from llm.tokens import count_turn, estimate_tokens
+from llm.tokens import measure
 from llm.types import Prompt, Turn
 
 SPEC = replace(load_catalog().models[0], context_window=2_000, max_output=500, answer_tokens=500)
 PREFILL, USER_TURN, RESTART = (
     replace(SPEC, continuation=way) for way in ("prefill", "user_turn", "restart")
 )
-WORD = "word "
+WORD = "area "
 
 
 def words(count: int) -> str:
@@ -34,7 +34,7 @@ def chat(*sizes: int) -> Prompt:
 
 
 def size_of(prompt: Prompt) -> int:
-    return count_turn(prompt.system) + sum(count_turn(turn.text) for turn in prompt.turns)
+    return SPEC.fitting_scale.count_prompt(prompt)
 
 
 def test_an_answer_that_has_not_begun_is_asked_for_as_it_is():
@@ -44,7 +44,7 @@ def test_an_answer_that_has_not_begun_is_asked_for_as_it_is():
 
 def test_the_rest_is_as_long_as_the_whole_would_have_been():
     question = ask_on(chat(10), words(100), PREFILL)
-    assert question.prompt.max_output == 500 - estimate_tokens(words(100))
+    assert question.prompt.max_output == 500 - SPEC.token_scale.count(measure(words(100)))
 
 
 def test_a_turn_of_the_models_own_ends_in_a_word():
