@@ -90,7 +90,8 @@ def test_no_turn_is_told_twice_and_none_is_lost_that_a_summary_could_cover(
         for one in memories
         if one.covers in seqs
         and one.covers < turns[0].seq
-        and sum(turn.tokens for turn in turns if turn.seq > one.covers) + count_turn(one.text) <= room
+        and sum(turn.tokens for turn in turns if turn.seq > one.covers) + count_turn(one.text)
+        <= room
     ]
     # Of several that cover the same, the first is the newest.
     if fitting and all(one in fitting for one in memories):
