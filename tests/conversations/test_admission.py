@@ -532,9 +532,9 @@ async def test_while_the_line_is_long_an_answer_gets_a_shorter_context(
     conversation = await api.new_conversation()
     async with working(event_log, "only", concurrency=1):
         for _ in range(3):
-            await api.send(conversation, "word " * 1_500)
+            await api.send(conversation, "area " * 1_250)
         assert len(provider.requests()[-1]["body"]["messages"]) == 5
         announce_line("local", wait_s=30)
-        await api.send(conversation, "word " * 1_500)
+        await api.send(conversation, "area " * 1_250)
     # The question is whole, and one exchange is left before it.
     assert len(provider.requests()[-1]["body"]["messages"]) == 3

@@ -51,7 +51,7 @@ def test_a_decision_is_explained_with_features_score_candidates_and_costs(
     ):
         assert line in said
     # 16 and 4,096 tokens at two and ten dollars a million.
-    assert "$0.040992" in said
+    assert "$0.040998" in said
     assert "opus" not in said
 
 

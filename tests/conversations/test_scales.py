@@ -40,8 +40,9 @@ def test_a_family_begins_with_what_the_catalogue_says() -> None:
 
 
 def test_lessons_add_up_over_processes_and_restarts() -> None:
-    for _ in range(8):
-        found = exchange_lessons({"family": LOW})
+    for _ in range(7):
+        exchange_lessons({"family": LOW})
+    found = exchange_lessons({"family": LOW})
     assert found["family"].plain < 0.9 * begin_levels(UNKNOWN).scale.plain
     assert found["family"].wide == begin_levels(UNKNOWN).scale.wide
     assert TokenScale.objects.get().plain_lessons == 8 * len(LOW)
