@@ -13,6 +13,7 @@ from pytest_django import Settings
 from chatbot.accounts.models import LedgerEntry, User
 from chatbot.core.db import db_call
 from conversations.eventlog import EventLog
+from conversations.models import Message
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
 from tests.conversations.conftest import ApiClient
@@ -111,6 +112,21 @@ async def test_an_entry_costs_what_a_hand_computes(
     assert entry.first_token_ms is not None
     assert frames[-1].data["usage"]["costMicros"] == micros
     assert await spent_of(user) == entry.tokens
+
+
+async def test_an_answer_is_as_long_as_its_provider_counted(
+    api: ApiClient, both: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    conversation = await api.new_conversation(model="claude-haiku-5-5")
+    provider.script(chunks=["area "] * 40)
+    await api.send(conversation, "Hello")
+    provider.script(chunks=["area "] * 40, cut_after=30)
+    await api.send(conversation, "And then?")
+    whole, broken = await db_call(
+        lambda: list(Message.objects.filter(role="assistant").order_by("seq"))
+    )
+    assert (whole.counted_tokens, broken.counted_tokens) == (40, None)
+    assert whole.token_count > 40
 
 
 async def test_every_call_of_an_answer_that_fails_at_last_is_charged(
