@@ -54,7 +54,7 @@ _KIND_OF = {byte: kind for kind, group in enumerate((*PLAIN, *WIDE), 1) for byte
 _KINDS = bytes(_KIND_OF.get(byte, 0) for byte in range(256))
 
 # What a prompt is assembled with beyond a model's scale, so that one of a kind of text that no prompt
-# before was of fits too. Measured by `manage.py evaluate_tokens`, which fails where it is too little.
+# before was of fits too. `manage.py evaluate_tokens --check` fails where it is too little.
 TOKEN_MARGIN = 1.25
 # Of any tokenizer that splits text as those of today do.
 LOWEST_SCALE, HIGHEST_SCALE = 0.5, 2.5
@@ -82,9 +82,9 @@ class Size:
 class Scale:
     """How many tokens of a model one of a `Size` is; as it stands, of a model nobody knows.
 
-    Tokenizers of hosted models split English up to a third finer than the local one (Anthropic
-    tells of 30 % more tokens with its newer tokenizer than with the one before:
-    https://platform.claude.com/docs/en/build-with-claude/token-counting), and other scripts less.
+    That assumes of hosted models, on the safe side, that they split English up to a third finer than
+    the local one, and other scripts no finer. Tokenizers of one vendor differ by as much (30 %:
+    https://platform.claude.com/docs/en/build-with-claude/token-counting).
     """
 
     plain: float = 1.3
