@@ -169,8 +169,11 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
       const isNews = messages.at(-1)?.messageId !== shown?.messageId || shown?.status === "lost";
       if (activeGeneration || isNews) await reload();
     } catch (error) {
+      if (now !== visit) return;
       // The next look may do better; being signed out is for the reader to mend.
-      if (now === visit && error.status === 401) ui.trouble(error);
+      if (error.status === 401) ui.trouble(error);
+      // It was deleted, and nobody told this page.
+      if (error.status === 404) store.set({ ...EMPTY, conversationId, loading: "failed", loadError: error });
     }
   }
 
