@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 
 from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.models import User
+from chatbot.core.db import db_call
 from conversations.claims import Claim
 from conversations.events import Event
 from conversations.generations import Outcome, finish_generation
@@ -57,3 +60,9 @@ def finish_claim(claim: Claim, outcome: Outcome) -> Event:
     """End a generation as its worker does, from the row as it was claimed."""
     rows = Generation.objects.select_related("conversation")
     return finish_generation(claim, outcome, rows.get(pk=claim.generation_id))
+
+
+async def fill_line(user: User, count: int, **fields: Any) -> None:
+    fields = {"routed_model": "smollm2-135m"} | fields
+    for _ in range(count):
+        await db_call(queue_generation, user, **fields)
