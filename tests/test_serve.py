@@ -50,35 +50,40 @@ def ask(client: httpx2.Client, content: str) -> tuple[str, list[str], str]:
     return conversation, names, text
 
 
+QUESTION = "What is the name of the largest ocean on Earth?"
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[ServeProcess]:
+    """The product as it starts on a laptop, with the real model."""
+    with ServeProcess({"ANTHROPIC_API_KEY": ""}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ada(real: ServeProcess) -> Iterator[httpx2.Client]:
+    with client_for(real, "ada@example.org") as client:
+        yield client
+
+
 @pytest.mark.model
-def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(tmp_path: Path) -> None:
-    question = "What is the name of the largest ocean on Earth?"
-    with ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path) as server:
-        with client_for(server, "ada@example.org") as client:
-            conversation, names, text = ask(client, question)
-            assert names[0] == "started"
-            assert names[-1] == "done"
-            assert len(text) > 3
-            kept = client.get(f"/conversations/{conversation}").json()
-            assert [message["content"] for message in kept["messages"]] == [question, text]
+def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(
+    real: ServeProcess, ada: httpx2.Client
+) -> None:
+    conversation, names, text = ask(ada, QUESTION)
+    assert names[0] == "started"
+    assert names[-1] == "done"
+    assert len(text) > 3
+    kept = ada.get(f"/conversations/{conversation}").json()
+    assert [message["content"] for message in kept["messages"]] == [QUESTION, text]
 
-        assert_nothing_failed(server)
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        raw = b"".join(path.read_bytes() for path in files if "static" not in path.parts)
-        # The search itself works: what is not secret is found.
-        assert b"ada@example.org" in raw
-        for secret in (question, question[:24], text):
-            assert secret.encode() not in raw
-
-        server.stop()
-        server.start()
-        token = server.manage("createtoken", "ada@example.org")
-        again = httpx2.get(
-            f"{server.url}/api/v1/conversations/{conversation}",
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-        )
-        assert again.json()["messages"] == kept["messages"]
+    assert_nothing_failed(real)
+    files = [path for path in real.data_dir.rglob("*") if path.is_file()]
+    raw = b"".join(path.read_bytes() for path in files if "static" not in path.parts)
+    # The search itself works: what is not secret is found.
+    assert b"ada@example.org" in raw
+    for secret in (QUESTION, QUESTION[:24], text):
+        assert secret.encode() not in raw
 
 
 def assert_nothing_failed(server: ServeProcess) -> None:
@@ -118,23 +123,26 @@ def open_streams(client: httpx2.Client, contents: list[str]) -> Iterator[None]:
 
 
 @pytest.mark.model
-def test_ctrl_c_ends_answers_in_progress_in_time_and_a_restart_goes_on(tmp_path: Path) -> None:
-    with ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path) as server:
-        client = client_for(server, "ada@example.org")
-        assert server.process is not None
-        tree = psutil.Process(server.process.pid).children(recursive=True)
-        assert tree
-        story = "Write a very long story, of many chapters, about a lighthouse."
-        with open_streams(client, [story] * 3):
-            began = time.monotonic()
-            # Which raises when it takes far too long.
-            assert server.stop() == 0
-            _, alive = psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S - (time.monotonic() - began))
-            assert not alive
-        assert_nothing_failed(server)
-        server.start()
-        assert client.get("/me").status_code == 200
-        client.close()
+def test_ctrl_c_ends_answers_in_progress_in_time_and_a_restart_goes_on(
+    real: ServeProcess, ada: httpx2.Client
+) -> None:
+    page = ada.get("/conversations").json()
+    assert real.process is not None
+    tree = psutil.Process(real.process.pid).children(recursive=True)
+    assert tree
+    story = "Write a very long story, of many chapters, about a lighthouse."
+    with open_streams(ada, [story] * 3):
+        began = time.monotonic()
+        # Which raises when it takes far too long.
+        assert real.stop() == 0
+        _, alive = psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S - (time.monotonic() - began))
+        assert not alive
+    assert_nothing_failed(real)
+    real.start()
+    assert ada.get("/me").status_code == 200
+    for one in page["items"]:
+        kept = ada.get(f"/conversations/{one['conversationId']}").json()
+        assert kept["messages"][0]["content"] == QUESTION
 
 
 def test_serves_on_postgresql_and_valkey(tmp_path: Path, provider: ScriptedProvider) -> None:
@@ -179,23 +187,19 @@ def test_every_process_ends_with_the_server(tmp_path: Path, number: signal.Signa
 
 
 def test_a_running_server_takes_up_what_an_operator_changes(
-    tmp_path: Path, provider: ScriptedProvider
+    real: ServeProcess, ada: httpx2.Client
 ) -> None:
-    environment = {"LOCAL_MODEL_URL": provider.url, "ANTHROPIC_API_KEY": ""}
     change = (
         "from conversations.models import ModelOverride; "
         "ModelOverride.objects.create(name='smollm2-135m', answer_tokens=99, plans=['pro'])"
     )
-    with ServeProcess(environment, data_dir=tmp_path) as server:
-        with client_for(server, "ada@example.org") as client:
-            assert client.get("/models").json()["items"][0]["inPlan"]
-            server.manage("shell", "-c", change)
-            deadline = time.monotonic() + STOP_TIMEOUT_S * 4
-            while client.get("/models").json()["items"][0]["inPlan"]:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        assert server.stop() == 0
-        assert_nothing_failed(server)
+    assert ada.get("/models").json()["items"][0]["inPlan"]
+    real.manage("shell", "-c", change)
+    deadline = time.monotonic() + STOP_TIMEOUT_S * 4
+    while ada.get("/models").json()["items"][0]["inPlan"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert_nothing_failed(real)
 
 
 @pytest.mark.model
