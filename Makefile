@@ -62,7 +62,7 @@ unit: .venv/dev browser
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
 	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db \
-		--numprocesses 4 --dist loadfile tests/core tests/accounts tests/conversations
+		--numprocesses 4 --dist loadfile tests/core tests/audit tests/accounts tests/conversations
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
 faults: .venv/dev

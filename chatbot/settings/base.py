@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "csp",
     "ninja",
     "chatbot.core",
+    "chatbot.audit",
     "chatbot.accounts",
     "conversations",
 ]
@@ -297,6 +298,9 @@ CELERY_BEAT_SCHEDULE = {
     # What was said can be found some seconds later.
     "index messages": {"task": "conversations.index_messages", "schedule": 3.0},
 }
+
+# Where the digest of each new audit entry is appended, beside the service's log.
+AUDIT_HEADS_FILE = env.text("AUDIT_HEADS_FILE")
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
