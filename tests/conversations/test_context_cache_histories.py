@@ -43,8 +43,9 @@ class Step(NamedTuple):
 
 steps = st.lists(
     st.builds(Step, st.sampled_from(STEPS), st.integers(0, 999), st.integers(7, 120)),
-    min_size=1,
-    max_size=50,
+    # Long enough for windows to be full before most of it happens.
+    min_size=25,
+    max_size=70,
 )
 
 
