@@ -13,6 +13,7 @@ from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict
+from conversations.contextcache.store import forget_contexts
 from conversations.events import MAX_FACTS, ChangeMemory
 from conversations.models import Conversation, Summary
 from conversations.notes import MAX_SUMMARY_TOKENS, summary_limit, tell_notes
@@ -137,6 +138,8 @@ async def change_memory(user: User, conversation_id: UUID, request: ChangeMemory
         conversation.user = user
         if conversation.memory_version != request.version:
             raise MemoryChanged(detail={"version": conversation.memory_version})
+        # It would not be told any more; it need not lie there either.
+        transaction.on_commit(lambda: forget_contexts([conversation_id]))
         try:
             return _change(conversation, open_cipher(conversation), request)
         except MemoryMoved as exc:

@@ -178,13 +178,7 @@ def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
         read_chunk = _first_messages if first else _more_messages
         return read_chunk.objects(conversation=conversation_id, below=below)
 
-    return _walk(read, leaf, lambda message: (message.seq, message.parent_seq))
-
-
-def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
-    """Yield the token counts of a branch's messages, from its leaf back to its root."""
-    for _, _, tokens in _walk_sizes(conversation_id, leaf):
-        yield tokens
+    return walk_rows(read, leaf, lambda message: (message.seq, message.parent_seq))
 
 
 def walk_seqs(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
@@ -198,7 +192,7 @@ def _walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[tuple[Any, 
         read_chunk = _first_sizes if first else _more_sizes
         return read_chunk.tuples(conversation=conversation_id, below=below)
 
-    return _walk(read, leaf, lambda row: (row[0], row[1]))
+    return walk_rows(read, leaf, lambda row: (row[0], row[1]))
 
 
 def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
@@ -219,14 +213,15 @@ _first_sizes, _more_sizes = (
 )
 
 
-class _ReadChunk(Protocol[T_co]):
+class ReadChunk(Protocol[T_co]):
     def __call__(self, below: int, *, first: bool) -> Sequence[T_co]:
         """Return messages from a seq downwards."""
 
 
-def _walk(
-    read: _ReadChunk[T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
+def walk_rows(
+    read: ReadChunk[T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
 ) -> Iterator[T]:
+    """Yield the rows of a branch as they are read; `place` says a row's seq and its parent's."""
     wanted, below, is_first = leaf, leaf, True
     while wanted is not None and below is not None:
         chunk = read(below, first=is_first)

@@ -54,15 +54,11 @@ def list_summaries(conversation: Conversation) -> list[Summary]:
     return _newest.objects(conversation=conversation.pk)
 
 
-def read_memories(conversation: Conversation, cipher: DataCipher) -> list[Memory]:
-    """Return the versions there are, as a prompt tells them, the newest first.
+def open_memories(summaries: Iterable[Summary], cipher: DataCipher) -> Iterator[Memory]:
+    """Yield summaries as a prompt tells them.
 
     One that does not open is left out, with an alert: it never reaches a model.
     """
-    return list(_open_memories(list_summaries(conversation), cipher))
-
-
-def _open_memories(summaries: Iterable[Summary], cipher: DataCipher) -> Iterator[Memory]:
     for one in summaries:
         try:
             text = open_summary(cipher, one)

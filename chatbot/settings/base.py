@@ -211,6 +211,8 @@ QUEUE_PATIENCE_S = env.seconds("QUEUE_PATIENCE_S", 120)
 DRAIN_GRACE_S = env.seconds("DRAIN_GRACE_S", 20)
 # After its terminal event a log is kept this long for readers that come back to it.
 EVENT_LOG_RETENTION_S = env.seconds("EVENT_LOG_RETENTION_S", 15 * 60)
+# Longer than most people think before they go on; afterwards the database is asked once.
+CONTEXT_CACHE_S = env.seconds("CONTEXT_CACHE_S", 15 * 60)
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT", "You are a helpful assistant. Answer clearly.")
 
 BUDGET_TOKENS = {
