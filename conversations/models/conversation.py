@@ -62,7 +62,9 @@ class Conversation(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["user", "-updated", "-id"], name="conversation_newest_first"),
+            models.Index(
+                fields=["user", "-pinned", "-updated", "-id"], name="conversation_pinned_first"
+            ),
         ]
 
     def __str__(self) -> str:
