@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from chatbot.core.errors import BadRequest
+from chatbot.core.prepared import PreparedSelect
 from conversations.forks import Run, count_messages, read_runs, seq_at
-from conversations.models import Conversation, Generation, Message
+from conversations.models import Conversation, Generation, Message, Role
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import (
     MessageNotFound,
@@ -67,7 +69,7 @@ def read_conversation(user_id: UUID, conversation_id: UUID, request: PageRequest
     conversation = find_conversation(user_id, conversation_id)
     cipher = try_cipher(conversation)
     page = _read_page(conversation, request)
-    generations = _generations_of(conversation_id, [message.seq for message in page.messages])
+    generations = _generations_of(conversation_id, page.messages)
     active = find_active(conversation_id)
     return {
         **view_conversation(conversation, cipher),
@@ -131,9 +133,9 @@ def _walk_back(conversation_id: UUID, last: int | None, count: int) -> list[Mess
     found: list[Message] = []
     wanted, size = last, count
     while wanted is not None and len(found) < count:
-        chunk = Message.objects.filter(conversation_id=conversation_id, seq__lte=wanted)
         before = len(found)
-        for message in chunk.order_by("-seq")[: min(size, count - before)]:
+        read = _up_to(min(size, count - before))
+        for message in read.objects(conversation=conversation_id, last=wanted):
             if message.seq == wanted:
                 found.append(message)
                 wanted = message.parent_seq
@@ -151,13 +153,50 @@ def _runs_after(conversation: Conversation, seq: int) -> list[Run]:
     return runs
 
 
+@cache
+def _up_to(size: int) -> PreparedSelect[Message]:
+    return PreparedSelect(
+        lambda at: Message.objects.filter(
+            conversation_id=at.conversation, seq__lte=at.last
+        ).order_by("-seq")[:size],
+        conversation=UUID,
+        last=int,
+    )
+
+
+_active = PreparedSelect(
+    lambda at: Generation.objects.filter(
+        conversation_id=at.conversation, state__in=ACTIVE_STATES
+    ).order_by(),
+    conversation=UUID,
+)
+
+
 def find_active(conversation_id: UUID) -> Generation | None:
     """Return what is being written in a conversation now."""
-    return Generation.objects.filter(
-        conversation_id=conversation_id, state__in=ACTIVE_STATES
-    ).first()
+    found = _active.objects(conversation=conversation_id)
+    return found[0] if found else None
 
 
-def _generations_of(conversation_id: UUID, seqs: list[int]) -> dict[int, Generation]:
-    found = Generation.objects.filter(conversation_id=conversation_id, answer_seq__in=seqs)
+def _generations_of(conversation_id: UUID, messages: Sequence[Message]) -> dict[int, Generation]:
+    answers = [message.seq for message in messages if message.role == Role.ASSISTANT]
+    if not answers:
+        return {}
+    # Of a few sizes only, so that there are as few statements: the last is asked for repeatedly.
+    size = 1 << (len(answers) - 1).bit_length()
+    answers += answers[-1:] * (size - len(answers))
+    asked = {f"seq{place}": seq for place, seq in enumerate(answers)}
+    found = _answering(size).objects(conversation=conversation_id, **asked)
     return {generation.answer_seq: generation for generation in found}
+
+
+@cache
+def _answering(size: int) -> PreparedSelect[Generation]:
+    names = [f"seq{place}" for place in range(size)]
+    return PreparedSelect(
+        lambda at: Generation.objects.filter(
+            conversation_id=at.conversation, answer_seq__in=[getattr(at, one) for one in names]
+        ).order_by(),
+        conversation=UUID,
+        **dict.fromkeys(names, int),
+    )
