@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from django.utils import timezone
 
@@ -62,9 +63,15 @@ def finish_claim(claim: Claim, outcome: Outcome) -> Event:
 
 
 def put_branches(
-    conversation: Conversation, parents: Sequence[int | None], *, text: str = "message"
+    conversation: Conversation,
+    parents: Sequence[int | None],
+    *,
+    marked: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
-    """Write a whole tree: the message of each place follows the given one. The last is the leaf."""
+    """Write a whole tree: the message of each place follows the given one. The last is the leaf.
+
+    Each says its place, and what `marked` has for it.
+    """
     cipher = open_cipher(conversation)
     Message.objects.bulk_create(
         Message(
@@ -74,7 +81,9 @@ def put_branches(
             role=Role.USER if seq % 2 else Role.ASSISTANT,
             status=Status.COMPLETE,
             token_count=20,
-            content_sealed=seal_message(cipher, conversation.pk, seq, f"{text} {seq}"),
+            content_sealed=seal_message(
+                cipher, conversation.pk, seq, f"message {seq} {marked.get(seq, '')}"
+            ),
         )
         for seq, parent in enumerate(parents, start=1)
     )
