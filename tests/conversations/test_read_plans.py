@@ -11,7 +11,7 @@ from tests.bench.history import Reader, grow, middle_of, write_script
 from tests.bench.listing import fill, pages_of, read
 from tests.bench.plans import complaints
 from tests.bench.search import settle_database
-from tests.factories import make_conversation
+from tests.factories import make_conversation, make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,6 +33,9 @@ def test_every_page_of_a_long_conversation_is_read_by_ranges_of_indexes(user: Us
 
 def test_every_page_of_a_long_list_is_read_by_ranges_of_its_index(user: User) -> None:
     assert sum(fill(user, 4_000)) == 4_000
+    # Most people have few, which is what a plan for anybody expects.
+    for _ in range(100):
+        list(fill(make_person(), 10))
     settle_database()
     found = {
         page: list(complaints(lambda: read(user, cursor), most_rows=31))  # noqa: B023
