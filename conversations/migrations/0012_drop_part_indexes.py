@@ -1,3 +1,5 @@
+from typing import Any
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -9,16 +11,16 @@ INDEXES = {
 }
 
 
-def _concurrently(schema_editor):
+def _concurrently(schema_editor: Any) -> str:
     return "CONCURRENTLY" if schema_editor.connection.vendor == "postgresql" else ""
 
 
-def drop_indexes(apps, schema_editor):
+def drop_indexes(apps: Any, schema_editor: Any) -> None:
     for name in INDEXES:
         schema_editor.execute(f"DROP INDEX {_concurrently(schema_editor)} IF EXISTS {name}")
 
 
-def make_indexes(apps, schema_editor):
+def make_indexes(apps: Any, schema_editor: Any) -> None:
     for name, place in INDEXES.items():
         schema_editor.execute(
             f"CREATE INDEX {_concurrently(schema_editor)} IF NOT EXISTS {name} ON {place}"
