@@ -13,9 +13,9 @@ from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.ids import uuid7
 from chatbot.core.prepared import PreparedSelect
 from conversations.context import Memory
-from conversations.models import Conversation, Summary
+from conversations.forks import read_runs
+from conversations.models import Conversation, Message, Summary
 from conversations.notes import tell_notes
-from conversations.queries import walk_branch
 from conversations.sealing import report_unreadable
 from llm.tokens import count_turn
 
@@ -73,14 +73,10 @@ def find_current(
 ) -> Summary | None:
     """Return the newest of a branch's summaries: the one that covers most of it."""
     newest = {one.covers_seq: one for one in reversed(summaries)}
-    if not newest:
-        return None
-    oldest = min(newest)
-    for message in walk_branch(conversation.pk, leaf):
-        if message.seq in newest:
-            return newest[message.seq]
-        if message.seq < oldest:
-            break
+    kept = Message.objects.filter(conversation=conversation, seq__in=newest).order_by("-seq")
+    for covers in kept.values_list("seq", flat=True) if newest else ():
+        if read_runs(conversation.pk, after=covers, leaf=leaf) is not None:
+            return newest[covers]
     return None
 
 

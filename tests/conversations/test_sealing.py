@@ -6,8 +6,8 @@ from prometheus_client import REGISTRY
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
+from conversations.history import PageRequest, read_conversation
 from conversations.models import Conversation, Message, Role, Status
-from conversations.queries import read_conversation
 from conversations.sealing import open_cipher, open_message, seal_message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
@@ -54,7 +54,7 @@ def test_what_does_not_open_says_so_and_raises_an_alert(user: User) -> None:
     write(conversation, 2, "to be damaged")
     Message.objects.filter(seq=2).update(content_sealed=b"\x01damaged")
     before = unreadable_count()
-    seen = read_conversation(user.pk, conversation.pk, before=None, limit=10)
+    seen = read_conversation(user.pk, conversation.pk, PageRequest(limit=10))
     assert [message["status"] for message in seen["messages"]] == ["complete", "unavailable"]
     assert seen["messages"][1]["content"] is None
     assert unreadable_count() == before + 1
@@ -64,7 +64,7 @@ def test_a_lost_data_key_leaves_the_list_readable(user: User) -> None:
     conversation = make_conversation(user, title="A title")
     write(conversation, 1, "gone")
     Conversation.objects.filter(pk=conversation.pk).update(wrapped_key=b"")
-    seen = read_conversation(user.pk, conversation.pk, before=None, limit=10)
+    seen = read_conversation(user.pk, conversation.pk, PageRequest(limit=10))
     assert seen["title"] == "Content unavailable"
     assert seen["messages"][0]["content"] is None
 

@@ -11,6 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from tests.bench.continuing import run_continue_benchmark
+from tests.bench.history import run_history_benchmark
+from tests.bench.listing import run_list_benchmark
 from tests.bench.search import run_search_benchmark
 
 
@@ -21,9 +23,20 @@ class Result(Protocol):
 
 
 Told = Callable[[int], object]
-SECTIONS: dict[str, Callable[[int, Told], Result]] = {
-    "search": lambda size, told: run_search_benchmark(messages=size, told=told),
-    "continue": lambda size, told: run_continue_benchmark(messages=size, told=told),
+# A section: what runs it, of how many, and how many rows it makes for each.
+SECTIONS: dict[str, tuple[Callable[[int, Told], Result], str, int]] = {
+    "continue": (
+        lambda size, told: run_continue_benchmark(messages=size, told=told),
+        "messages",
+        1,
+    ),
+    "search": (lambda size, told: run_search_benchmark(messages=size, told=told), "messages", 1),
+    "history": (lambda size, told: run_history_benchmark(messages=size, told=told), "messages", 2),
+    "list": (
+        lambda size, told: run_list_benchmark(conversations=size, told=told),
+        "conversations",
+        1,
+    ),
 }
 
 
@@ -36,6 +49,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("section", choices=SECTIONS, nargs="?", help="all of them without")
         parser.add_argument("--messages", type=int, default=100_000, help="of one person")
+        parser.add_argument("--conversations", type=int, default=10_000, help="of one person")
         parser.add_argument("--json", type=Path, metavar="FILE")
         parser.add_argument(
             "--check", action="store_true", help="fail when the documentation promises more"
@@ -47,8 +61,10 @@ class Command(BaseCommand):
         results: dict[str, Any] = {}
         broken: list[str] = []
         for name in chosen:
-            with tqdm(unit="message", disable=None, leave=False) as bar:
-                result = SECTIONS[name](options["messages"], bar.update)
+            run, unit, times = SECTIONS[name]
+            size = options[unit]
+            with tqdm(total=size * times, unit="row", disable=None, leave=False) as bar:
+                result = run(size, bar.update)
             self.stdout.write(f"{result.table()}\n\n")
             results[name] = result.as_json()
             broken += result.broken_promises()
