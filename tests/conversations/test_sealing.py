@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from prometheus_client import REGISTRY
 
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
+from conversations.contextcache.store import forget_contexts
 from conversations.history import PageRequest, read_conversation
 from conversations.models import Conversation, Message, Role, Status
 from conversations.sealing import open_cipher, open_message, seal_message
@@ -77,6 +80,8 @@ async def test_what_does_not_open_never_reaches_a_model(
     await api.send(conversation, "First question")
     damaged = Message.objects.filter(conversation_id=conversation, seq=2)
     await db_call(damaged.update, content_sealed=b"\x01damaged")
+    # Where it is cached it was opened before, and that is what was said.
+    await db_call(forget_contexts, [UUID(conversation)])
     frames = await api.send(conversation, "Second question")
     assert frames[-1].event == "done"
     sent = provider.requests()[-1]["raw"]
