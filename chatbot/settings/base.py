@@ -178,6 +178,9 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_ADAPTER = "chatbot.accounts.addresses.AccountAdapter"
+# A school may sign up at once, from one address.
+SIGN_UPS_PER_MINUTE = env.number("SIGN_UPS_PER_MINUTE", 20, least=1)
+ACCOUNT_RATE_LIMITS = {"signup": f"{SIGN_UPS_PER_MINUTE}/m/ip"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Parley"
 MFA_ADAPTER = "chatbot.accounts.mfa.SealedSecretsAdapter"
