@@ -155,16 +155,13 @@ def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
 
 def walk_seqs(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
     """Yield the places of a branch's messages, from its leaf back to its root."""
-    for seq, _, _ in _walk_sizes(conversation_id, leaf):
-        yield seq
 
-
-def _walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[tuple[Any, ...]]:
     def read(below: int, *, first: bool) -> list[tuple[Any, ...]]:
-        read_chunk = _first_sizes if first else _more_sizes
+        read_chunk = _first_places if first else _more_places
         return read_chunk.tuples(conversation=conversation_id, below=below)
 
-    return walk_rows(read, leaf, lambda row: (row[0], row[1]))
+    for seq, _ in walk_rows(read, leaf, lambda row: (row[0], row[1])):
+        yield seq
 
 
 def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
@@ -173,15 +170,15 @@ def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
     ).order_by("-seq")[:size]
 
 
-def _size_chunk(size: int) -> Callable[[Slots], QuerySet[Message, Any]]:
-    return lambda at: _chunk(size)(at).values_list("seq", "parent_seq", "token_count")
+def _place_chunk(size: int) -> Callable[[Slots], QuerySet[Message, Any]]:
+    return lambda at: _chunk(size)(at).values_list("seq", "parent_seq")
 
 
 _first_messages, _more_messages = (
     PreparedSelect(_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
 )
-_first_sizes, _more_sizes = (
-    PreparedSelect(_size_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
+_first_places, _more_places = (
+    PreparedSelect(_place_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
 )
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -40,12 +38,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
+        person = self.get_queryset(request).filter(pk=unquote(id))
         with transaction.atomic():
+            before = person.first()
             response = super().user_change_password(request, id, form_url)
-            # Whatever else comes of it is a page.
-            if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
-                person = User.objects.get(pk=unquote(id))
-                self.note(request, "changed", person, changes={"password": []})
+            after = person.first()
+            if before and after and after.password != before.password:
+                self.note(request, "changed", after, changes={"password": []})
         return response
 
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from chatbot.audit.models import AuditEntry
+from chatbot.core.readonly import ReadOnlyAdmin
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class AuditEntryAdmin(ReadOnlyAdmin):
     """Everything that was done, to be read; nobody changes it."""
 
     list_display = ("seq", "at", "actor", "action", "subject", "detail")
@@ -18,12 +17,3 @@ class AuditEntryAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     date_hierarchy = "at"
     ordering = ("-seq",)
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from chatbot.core.crypto import derive_key
 
 DIGEST_BYTES = 32
 # What the first link follows.
@@ -49,9 +49,9 @@ class Link:
         return hmac.digest(key, text, "sha256")
 
 
-def derive_key(key_encryption_key: bytes) -> bytes:
-    """Return the key that signs, made from one of the keyring's (HKDF, RFC 5869)."""
-    return HKDF(SHA256(), length=32, salt=None, info=b"parley audit 1").derive(key_encryption_key)
+def signing_key(key_encryption_key: bytes) -> bytes:
+    """Return the key that signs, made from one of the keyring's."""
+    return derive_key(key_encryption_key, "parley audit 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from chatbot.audit.chain import Fault, Link, derive_key, find_faults
+from chatbot.audit.chain import Fault, Link, find_faults, signing_key
 from chatbot.audit.models import AuditEntry, AuditHead
 from chatbot.core.conf import get_keyring
 
@@ -39,7 +39,7 @@ def count_entries() -> int:
 
 def check_log(heads: dict[int, bytes], *, entries: Iterable[AuditEntry]) -> Iterator[Fault]:
     """Yield what is wrong with the log; `entries` are all of them, as `list_entries` gives them."""
-    keys = {name: derive_key(key) for name, key in get_keyring().keys.items()}
+    keys = {name: signing_key(key) for name, key in get_keyring().keys.items()}
     head = AuditHead.objects.filter(pk=AuditHead.ID).first() or AuditHead()
     return find_faults(
         map(_as_signed, entries), keys=keys, heads=heads, last=(head.seq, bytes(head.digest))

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from chatbot.audit.chain import Link, derive_key
+from chatbot.audit.chain import Link, signing_key
 from chatbot.audit.models import AuditEntry, AuditHead
 from chatbot.core.conf import get_keyring
 
@@ -44,7 +44,7 @@ def record(actor: str, action: str, subject: str, /, **detail: Any) -> AuditEntr
             key_id=keyring.sealing_id,
             previous=bytes(head.digest),
         )
-        digest = link.sign(derive_key(keyring.keys[link.key_id]))
+        digest = link.sign(signing_key(keyring.keys[link.key_id]))
         entry = AuditEntry.objects.create(
             seq=link.seq,
             at=link.at,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from chatbot.audit.chain import NOTHING, Link, derive_key, find_faults
+from chatbot.audit.chain import NOTHING, Link, find_faults, signing_key
 
-KEYS = {"old": derive_key(b"o" * 32), "new": derive_key(b"n" * 32)}
+KEYS = {"old": signing_key(b"o" * 32), "new": signing_key(b"n" * 32)}
 Signed = list[tuple[Link, bytes]]
 
 

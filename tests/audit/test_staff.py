@@ -86,6 +86,16 @@ def test_a_password_that_is_refused_is_no_change(staff: Client) -> None:
     assert not AuditEntry.objects.exists()
 
 
+def test_a_password_form_that_contradicts_itself_changes_nothing(staff: Client) -> None:
+    person = make_person()
+    fields = {"password1": "a-new-and-quiet-word", "password2": "a-new-and-quiet-word"}
+    # It asks for a password and for none: Django shows the form again, by a redirect.
+    fields |= {"usable_password": "false", "set-password": "1"}
+    staff.post(f"/admin/accounts/user/{person.pk}/password/", fields)
+    assert User.objects.get(pk=person.pk).password == person.password
+    assert not AuditEntry.objects.exists()
+
+
 def test_deleting_is_told_one_by_one_and_many_at_once(staff: Client) -> None:
     people = [make_person() for _ in range(3)]
     post(staff, f"/admin/accounts/user/{people[0].pk}/delete/", post="yes")

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from time import perf_counter
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -24,13 +21,12 @@ from conversations.models import Conversation, Generation, Message, Role, Status
 from conversations.models.generation import State
 from conversations.sealing import open_cipher, seal_message
 from tests.bench.listing import fill
+from tests.bench.paging import PageRow, PagesResult, measure
 from tests.bench.plans import complaints
-from tests.bench.report import Spread, table
 from tests.bench.search import WORDS_OF, Writer, settle_database
 from tests.conversations.rows import branch_of
 from tests.factories import make_conversation, make_person
 
-PROMISED_MS = 10.0
 # As the page asks for.
 LIMIT = 40
 BATCH = 2_000
@@ -115,38 +111,6 @@ def _generation(conversation: Conversation, answer: Message) -> Generation:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
-    conversation: str
-    page: str
-    ms: Spread
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryResult:
-    messages: int
-    vendor: str
-    rows: tuple[HistoryRow, ...]
-    plans: tuple[str, ...]
-
-    def table(self) -> str:
-        lines = [[one.conversation, one.page, str(one.ms)] for one in self.rows]
-        told = f"pages of {LIMIT} of {self.messages:,} messages on {self.vendor}"
-        return f"{told}\n\n" + table(["conversation", "page", "ms"], lines)
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def broken_promises(self) -> Iterator[str]:
-        yield from self.plans
-        if self.vendor != "postgresql":
-            return
-        for one in self.rows:
-            if one.ms.p95 > PROMISED_MS:
-                told = f"{one.ms.p95:.1f} ms, promised {PROMISED_MS:.0f}"
-                yield f"{one.conversation}, {one.page}: {told}"
-
-
 class Reader:
     """Reads pages of one conversation as its owner; `shown` are some places of the branch."""
 
@@ -168,15 +132,10 @@ class Reader:
             "around the first": lambda: PageRequest(LIMIT, around=1),
         }
 
-    def measure(self, rounds: int) -> Iterator[HistoryRow]:
+    def measure(self, rounds: int) -> Iterator[PageRow]:
         for page, request in self.pages().items():
-            times: list[float] = []
-            for _ in range(rounds):
-                asked = request()
-                begun = perf_counter()
-                self._read(asked)
-                times.append((perf_counter() - begun) * 1000)
-            yield HistoryRow(self._name, page, Spread.of(times))
+            ms = measure(lambda: self._read(request()), rounds)  # noqa: B023
+            yield PageRow(self._name, page, ms)
 
     def complaints(self, forks: int) -> Iterator[str]:
         """Yield what is wrong with the plans, where no more than `forks` forks are looked at."""
@@ -193,7 +152,7 @@ class Reader:
 
 def run_history_benchmark(
     *, messages: int, rounds: int = 100, told: Callable[[int], object] = lambda _: None
-) -> HistoryResult:
+) -> PagesResult:
     """Fill the configured database for a new person and read; nothing is cleaned up."""
     user = make_person()
     for _ in fill(user, OTHERS):
@@ -207,7 +166,7 @@ def run_history_benchmark(
         (Reader(plain, "no edits", middle_of(script)), 0),
         (Reader(edited, f"{forks:,} edits", middle_of(edited_script)), forks),
     ]
-    rows: list[HistoryRow] = []
+    rows: list[PageRow] = []
     plans: list[str] = []
     for reader, most in readers:
         rows += reader.measure(rounds)
@@ -219,7 +178,8 @@ def run_history_benchmark(
     last = Reader(plain, "an edit at its beginning", [2, messages + 30])
     rows += last.measure(rounds)
     plans += last.complaints(1)
-    return HistoryResult(messages, connection.vendor, tuple(rows), tuple(plans))
+    what = f"pages of {LIMIT} of {messages:,} messages"
+    return PagesResult(what, connection.vendor, tuple(rows), tuple(plans))
 
 
 def _talk(*, first: int, length: int) -> list[Line]:

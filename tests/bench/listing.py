@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import timedelta
-from time import perf_counter
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -18,12 +15,11 @@ from chatbot.accounts.models import User
 from conversations.listing import Place, list_conversations
 from conversations.models import Conversation
 from conversations.sealing import new_conversation_key, open_cipher, seal_column
+from tests.bench.paging import PageRow, PagesResult, measure
 from tests.bench.plans import complaints
-from tests.bench.report import Spread, table
 from tests.bench.search import settle_database
 from tests.factories import make_person
 
-PROMISED_MS = 10.0
 # As the page asks for.
 LIMIT = 30
 BATCH = 1_000
@@ -48,36 +44,6 @@ def fill(user: User, conversations: int) -> Iterator[int]:
         yield len(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class ListRow:
-    page: str
-    ms: Spread
-
-
-@dataclass(frozen=True, slots=True)
-class ListResult:
-    conversations: int
-    vendor: str
-    rows: tuple[ListRow, ...]
-    plans: tuple[str, ...]
-
-    def table(self) -> str:
-        lines = [[one.page, str(one.ms)] for one in self.rows]
-        told = f"pages of {LIMIT} of {self.conversations:,} conversations on {self.vendor}"
-        return f"{told}\n\n" + table(["page", "ms"], lines)
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def broken_promises(self) -> Iterator[str]:
-        yield from self.plans
-        if self.vendor != "postgresql":
-            return
-        for one in self.rows:
-            if one.ms.p95 > PROMISED_MS:
-                yield f"list, {one.page}: {one.ms.p95:.1f} ms, promised {PROMISED_MS:.0f}"
-
-
 def pages_of(user: User) -> dict[str, str | None]:
     """Return the cursors of some pages."""
     listed = Conversation.objects.filter(user=user).order_by("-pinned", "-updated", "-id")
@@ -97,24 +63,21 @@ def pages_of(user: User) -> dict[str, str | None]:
 
 def run_list_benchmark(
     *, conversations: int, rounds: int = 100, told: Callable[[int], object] = lambda _: None
-) -> ListResult:
+) -> PagesResult:
     """Fill the configured database for a new person and read; nothing is cleaned up."""
     user = make_person()
     for added in fill(user, conversations):
         told(added)
     settle_database()
-    rows: list[ListRow] = []
+    rows: list[PageRow] = []
     plans: list[str] = []
     for page, cursor in pages_of(user).items():
-        times: list[float] = []
-        for _ in range(rounds):
-            begun = perf_counter()
-            read(user, cursor)
-            times.append((perf_counter() - begun) * 1000)
-        rows.append(ListRow(page, Spread.of(times)))
+        ms = measure(lambda: read(user, cursor), rounds)  # noqa: B023
+        rows.append(PageRow("the list", page, ms))
         for what in complaints(lambda: read(user, cursor), most_rows=LIMIT + 1):  # noqa: B023
-            plans.append(f"list, {page}: {what}")
-    return ListResult(conversations, connection.vendor, tuple(rows), tuple(plans))
+            plans.append(f"the list, {page}: {what}")
+    what = f"pages of {LIMIT} of {conversations:,} conversations"
+    return PagesResult(what, connection.vendor, tuple(rows), tuple(plans))
 
 
 def read(user: User, cursor: str | None) -> None:

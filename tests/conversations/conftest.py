@@ -159,6 +159,7 @@ def other_process() -> Iterator[ScriptedProvider]:
 
 @pytest.fixture
 def other(other_process: ScriptedProvider) -> ScriptedProvider:
+    """A second provider."""
     other_process.reset()
     return other_process
 

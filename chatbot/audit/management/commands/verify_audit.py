@@ -27,10 +27,9 @@ class Command(BaseCommand):
 
     def handle(self, *, heads: Path | None, **_: Any) -> None:
         try:
-            lines = heads.read_text(errors="replace").splitlines() if heads else []
+            kept = _read(heads) if heads else {}
         except OSError as exc:
             raise CommandError(f"{heads}: {exc.strerror}.") from exc
-        kept = read_heads(lines)
         if heads and not kept:
             raise CommandError(f"{heads}: no line has an audit head.")
         with steady_view():
@@ -43,3 +42,8 @@ class Command(BaseCommand):
             raise CommandError(f"The audit log is not what was written: {len(faults)} faults.")
         beside = f", {len(kept):,} heads kept elsewhere among them" if kept else ""
         self.stdout.write(f"{total:,} entries, each as it was written{beside}.")
+
+
+def _read(path: Path) -> dict[int, bytes]:
+    with path.open(errors="replace") as lines:
+        return read_heads(lines)
