@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "ninja",
     "chatbot.core",
     "chatbot.accounts",
+    "moderation",
     "conversations",
 ]
 
