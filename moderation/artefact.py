@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.errors import ArtefactRefused
+from moderation.types import Category, Surface
 
 MAGIC = b"PARLEYM1"
 LARGEST_BYTES = 5 * 1024 * 1024
@@ -139,6 +140,8 @@ def _check_numbers(heads: Sequence[Head], surfaces: Mapping[str, Mixture]) -> No
         numbers += [*mixture.handicaps, mixture.slope, mixture.shift]
     if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
         raise ArtefactRefused("The classifier has numbers that are none.")
+    if set(surfaces) != set(Surface) or not {head.name for head in heads}.issuperset(Category):
+        raise ArtefactRefused("The classifier does not know every surface and category.")
     names = {head.name for head in heads}
     if len(names) != len(heads) or not all(
         mixture.heads

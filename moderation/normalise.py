@@ -20,10 +20,10 @@ _SPACED = re.compile(r"(?<![^\W_])[^\W_](?:([ .\-_*~|,/])(?:[^\W_]\1)+)[^\W_](?!
 # Characters of a word among which some stand for letters.
 _LEET_WORD = re.compile(
     r"[a-z0-9@$!]*(?:[a-z][0-9@$!]{1,3}|(?<![a-z0-9@$!])[0134578@$])[a-z][a-z0-9@$!]*"
-    r"|[a-z]{2,}[@$]+"
+    r"|[a-z0-9@$][a-z0-9@$!]*[@$!][a-z0-9@$!]*[a-z0-9@$]|[a-z]{2,}[@$]+"
 )
-_LEET = str.maketrans("0134567890@$!"[:9] + "@$!", "oieasgtbg" + "asi")
-_LEET_WITHIN = re.compile(r"[a-z][0-9@$!]{1,3}[a-z]|[a-z]{2}[@$]")
+_LEET = str.maketrans("013456789@$!", "oieasgtbgasi")
+_LEET_WITHIN = re.compile(r"[a-z][0-9@$!]{1,3}[a-z]|[a-z]{2}[@$]|(?=.*[a-z]).[@$!]")
 _LEET_BEFORE = re.compile(r"[0134578@$][a-z]{2}")
 # 3d, 4th, 5km, 2fa: numbers with a unit or an ending.
 _COUNTED = re.compile(r"\d+[a-z]{1,3}")
@@ -41,7 +41,11 @@ class Aligned:
     def origin(self, span: Span) -> Span:
         """Return the stretch of the original that `span` of the read text stands for."""
         if span.start >= span.end:
-            at = self.starts[span.start] if span.start < len(self.starts) else 0
+            at = (
+                self.starts[span.start]
+                if span.start < len(self.starts)
+                else max(self.ends, default=0)
+            )
             return Span(at, at)
         return Span(self.starts[span.start], self.ends[span.end - 1])
 

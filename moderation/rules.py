@@ -34,8 +34,9 @@ RULES = (
     Rule(
         "override-everything", Category.INJECTION, 0.93, False,
         re.compile(
-            rf"{_ASKED_ABOUT}\b{_DROP} (?:everything|all|anything|what(?:ever)?)(?: that)?(?: you| i| we| was| were)?"
-            r"(?: have| had| ve)?(?: been)? ?(?:told|said|learned|learnt|know|above|before|written|instructed|wrote|read)\b"
+            rf"{_ASKED_ABOUT}\b{_DROP} (?:everything|all|anything|what(?:ever)?)(?: that)?(?: you| i| we)?"
+            r"(?: have| had| ve| was| were)?(?: been)? "
+            r"(?:told|said|learned|learnt|know|above|before|written|instructed|wrote|read)\b"
         ),
     ),
     Rule(
