@@ -50,20 +50,23 @@ class Scorer:
     def cut(self, text: str) -> list[str]:
         """Return the words of a normalised text; what was misspelt or joined on purpose is mended."""
         words = cut_words(text)
-        for word in words:
-            if word not in self._mended:
-                if len(self._mended) > _REMEMBERED_WORDS:
-                    self._mended = {}
-                self._mended[word] = self._mend(word)
+        # Held here: another thread may forget them all in between.
         mended = self._mended
-        return [part for word in words for part in mended.get(word) or (word,)]
+        if missing := [word for word in words if word not in mended]:
+            if len(mended) > _REMEMBERED_WORDS:
+                mended = self._mended = {}
+                missing = words
+            for word in missing:
+                mended[word] = self._mend(word)
+        return [part for word in words for part in mended[word]]
 
     def _mend(self, word: str) -> tuple[str, ...]:
         """Return the known words that an unknown one stands for, or the word itself."""
-        if word.isdigit() or len(word) < 2 or self._is_word(word):
+        if word.isdigit() or len(word) < 2 or (word.isalpha() and self._is_word(word)):
             return (word,)
         if len(word) >= SUSPICIOUS_LETTERS:
             return tuple(split_joined(word, self._is_word))
+        # Also where the classifier has seen it with digits: it knows the word itself better.
         for candidate in spell_otherwise(word):
             if self._is_word(candidate):
                 return (candidate,)
@@ -109,20 +112,15 @@ class Scorer:
         return np.where(known, places, len(self._keys))
 
     def _read_words(self, words: Sequence[str]) -> Floats:
-        if missing := [word for word in words if word not in self._words]:
-            if len(self._words) > _REMEMBERED_WORDS:
-                # Another thread may still read the old ones.
-                self._words = {}
-            self._learn(missing)
         remembered = self._words
-        try:
-            return np.array([remembered[word] for word in words])
-        except KeyError:
-            # Another thread forgot everything in between.
-            self._learn(words)
-            return self._read_words(words)
+        if missing := [word for word in words if word not in remembered]:
+            if len(remembered) > _REMEMBERED_WORDS:
+                remembered = self._words = {}
+                missing = list(words)
+            self._learn(missing, remembered)
+        return np.array([remembered[word] for word in words])
 
-    def _learn(self, words: Sequence[str]) -> None:
+    def _learn(self, words: Sequence[str], remembered: dict[str, Floats]) -> None:
         pieces = [hash_pieces(word) for word in words]
         keys = [hash_word(word) for word in words]
         rows = self._find(np.array(list(chain(keys, *pieces)), dtype=np.uint32))
@@ -133,4 +131,4 @@ class Scorer:
                 parts = self._weights[rows[at : at + len(own)]].sum(axis=0, dtype=np.float32)
                 vector += np.float32(weigh_pieces(len(own))) * parts
                 at += len(own)
-            self._words[word] = vector
+            remembered[word] = vector

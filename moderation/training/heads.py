@@ -19,7 +19,7 @@ COMMENTS = "comments"
 HEADS = (REQUESTS, GENERATIONS, COMMENTS, *Category)
 # What decides on each surface, with its handicap in log odds: 2.2 is one harmless text in a thousand.
 SURFACES: Mapping[Surface, Mapping[str, float]] = {
-    Surface.INPUT: {REQUESTS: 0.0, Category.INJECTION: 2.2},
+    Surface.INPUT: {REQUESTS: 0.0, Category.INJECTION: 0.5},
     Surface.OUTPUT: {
         GENERATIONS: 0.0,
         Category.SEXUAL: 2.2,
