@@ -35,6 +35,9 @@ def weighted_quantile(scores: Floats, weights: Floats, share: float) -> float:
 
 
 def weigh_sources(sources: list[str]) -> Floats:
-    """Return weights that let every source count the same, whatever its size."""
-    names, where, sizes = np.unique(sources, return_inverse=True, return_counts=True)
-    return 1.0 / (sizes[where] * len(names))
+    """Return weights that let a source of n texts count as the square root of n.
+
+    A small one should not drown, nor three of its texts decide what one in a hundred is.
+    """
+    _, where, sizes = np.unique(sources, return_inverse=True, return_counts=True)
+    return 1.0 / np.sqrt(sizes[where])
