@@ -6,6 +6,7 @@ import random
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -31,11 +32,42 @@ PER_HARMLESS = 3_000
 PER_COMMENTS = 500
 PER_TALK = 2_000
 _TRIES = 8
+_LONGEST_ORDER = 160
+_ORDERS = frozenset(
+    "write create design plan describe explain give make find suggest develop provide teach list generate "
+    "compose draft build tell show translate calculate convert summarize compare outline propose set order "
+    "book check cancel change transfer get play add remove schedule remind help identify classify rewrite "
+    "edit discuss analyze recommend choose organize construct devise present demonstrate illustrate offer "
+    "instruct detail prepare produce modify improve implement solve determine research prove".split()
+)
 
 
 def write_examples(seed: int) -> list[Example]:
     """Return the sentences of all patterns, the same ones for the same seed."""
     return [*_write_requests(seed), *_write_comments(seed)]
+
+
+def reframe(examples: Sequence[Example], seed: int) -> list[Example]:
+    """Return requests that begin with an order as questions and pleas: "How can I plan a trip?".
+
+    Most questions of the corpus are harmful and most orders harmless, which says nothing.
+    """
+    frames = _read("requests")["frames"]
+    draw = random.Random(f"{seed}/frames")
+    reframed = []
+    for example in examples:
+        verb, _, rest = example.text.partition(" ")
+        if (
+            example.kind == Kind.INPUT
+            and verb.lower() in _ORDERS
+            and 0 < len(rest) < _LONGEST_ORDER
+            and "\n" not in rest
+            and not example.source.startswith("grammar")
+        ):
+            order = f"{verb.lower()} {rest.rstrip('.!?')}"
+            text = _scribble(draw, draw.choice(frames).replace("{A}", order))
+            reframed.append(replace(example, text=text))
+    return reframed
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -53,7 +85,7 @@ def _write_requests(seed: int) -> Iterator[Example]:
             labels = frozenset({name}) if harm else frozenset[str]()
             made = {_ask(draw, grammar, patterns, harm=harm) for _ in range(number * _TRIES)}
             source = f"grammar_{side}"
-            for text in sorted(made, key=lambda text: draw.random())[:number]:
+            for text in _shuffle(draw, made)[:number]:
                 yield Example(text, source, Kind.INPUT, labels, is_validation=False)
             for _ in range(number // 3):
                 yield _answer(draw, grammar, patterns, labels=labels)
@@ -123,8 +155,15 @@ def _write_comments(seed: int) -> Iterator[Example]:
                 )
                 for _ in range(number * _TRIES)
             }
-            for text in sorted(made, key=lambda text: draw.random())[:number]:
+            for text in _shuffle(draw, made)[:number]:
                 yield Example(text, f"grammar_{side}", Kind.COMMENT, labels, is_validation=False)
+
+
+def _shuffle(draw: random.Random, texts: set[str]) -> list[str]:
+    # A set has another order in every process.
+    ordered = sorted(texts)
+    draw.shuffle(ordered)
+    return ordered
 
 
 def _fill(draw: random.Random, pattern: str, slots: Mapping[str, Sequence[str]]) -> str:

@@ -18,6 +18,7 @@ from moderation.training.calibrating import fit_tail, weigh_sources
 from moderation.training.corpus import Example
 from moderation.training.disguises import DISGUISES
 from moderation.training.fitting import logistic, minimise
+from moderation.training.grammar import reframe
 from moderation.training.heads import HEADS, SURFACES, Task, set_task
 from moderation.training.sparse import Floats
 from moderation.training.vectors import DIMENSIONS, read_vectors
@@ -30,9 +31,9 @@ CALIBRATION: Mapping[Surface, frozenset[str]] = {
     Surface.COMMENT: frozenset({"surge_toxicity", "toxigen_prompts"}),
 }
 _NEVER_LEARNT = frozenset().union(*CALIBRATION.values())
-_PENALTY = 1e-5
-_STEPS = 60
-_TOLERANCE = 1e-4
+_PENALTY = 3e-6
+_STEPS = 80
+_TOLERANCE = 1e-5
 # A feature in fewer texts is chance.
 _LEAST_TEXTS = 3
 # Four bytes for a key and one for each head: within 5 MB together with the word vectors.
@@ -69,6 +70,7 @@ def train(
         for example in examples
         if not example.is_validation and example.source not in _NEVER_LEARNT | without
     ]
+    learnt += reframe(learnt, seed)
     learnt += _disguise(learnt, seed)
     step = told("reading", len(learnt))
     texts = []

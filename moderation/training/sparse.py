@@ -24,13 +24,13 @@ class Sparse:
         """Return this matrix times a vector over its columns."""
         return np.bincount(
             self.rows, weights=self.values * vector[self.columns], minlength=self.shape[0]
-        )
+        ).astype(np.float64, copy=False)
 
     def transposed_times(self, vector: Floats) -> Floats:
         """Return this matrix, turned, times a vector over its rows."""
         return np.bincount(
             self.columns, weights=self.values * vector[self.rows], minlength=self.shape[1]
-        )
+        ).astype(np.float64, copy=False)
 
     def only(self, rows: Ints) -> Sparse:
         """Return the matrix of these rows alone, in this order."""

@@ -94,7 +94,7 @@ def test_a_file_that_is_too_large_is_not_looked_at() -> None:
 def test_another_file_than_was_committed_is_refused(tiny_file: bytes, tmp_path: Path) -> None:
     path = tmp_path / "tier1.bin"
     path.write_bytes(tiny_file)
-    assert load(path, digest=hashlib.sha256(tiny_file).hexdigest())
+    assert load(path, digest=hashlib.sha256(tiny_file).hexdigest()).version
     with pytest.raises(ArtefactRefused, match="committed"):
         load(path, digest="0" * 64)
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from moderation.training.report import put_figures
 from moderation.training.run import train
 from moderation.training.vectors import DIMENSIONS, read_vectors
 from moderation.types import Category, Surface
+from tests.live import ROOT
 from tests.moderation.corpus import tiny_corpus
 
 ROW = {"text": "RT @x: a &amp; b", "source": "s", "kind": "input", "labels": [], "split": "train"}
@@ -39,6 +43,23 @@ def write(folder: Path, *rows: object) -> Path:
 def test_the_same_texts_and_seed_make_the_same_bytes(tiny_file: bytes) -> None:
     again = train(tiny_corpus(), seed=1, told=lambda stage, length: lambda: None)
     assert hashlib.sha256(again.raw).digest() == hashlib.sha256(tiny_file).digest()
+
+
+def test_the_patterns_write_the_same_in_every_process() -> None:
+    program = (
+        "import hashlib; from moderation.training.grammar import write_examples;"
+        "text = ' '.join(f'{e.text}{sorted(e.labels)}' for e in write_examples(5));"
+        "print(hashlib.sha256(text.encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT, check=True, capture_output=True, timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(digests) == 1
 
 
 def test_another_seed_makes_other_bytes(tiny_file: bytes) -> None:
