@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "chatbot.core",
     "chatbot.audit",
     "chatbot.accounts",
+    "moderation",
     "conversations",
 ]
 
