@@ -13,3 +13,7 @@ class BadCorpus(Exception):
 
 class BadLine(Exception):
     """A line to be scored is not a JSON object with a text."""
+
+
+class BadPolicy(ValueError):
+    """A policy that cannot be followed; the sentence says why and may be shown to moderators."""
