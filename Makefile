@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE := chatbot conversations llm tests manage.py
+CODE := chatbot conversations llm moderation tests manage.py
 
 # Enough of a production environment for Django's deployment checks.
 CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.example \
@@ -13,7 +13,7 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 	DATABASE_URL=postgres://checked@localhost/checked
 
 # What answers depend on most. The rest is reported.
-COVERED := 'llm/*' conversations/turns.py conversations/claims.py conversations/generations.py
+COVERED := 'llm/*' 'moderation/*' conversations/turns.py conversations/claims.py conversations/generations.py
 
 .DEFAULT_GOAL := run
 .PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory \
@@ -62,7 +62,7 @@ unit: .venv/dev browser
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
 	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db \
-		--numprocesses 4 --dist loadfile tests/core tests/accounts tests/conversations
+		--numprocesses 4 --dist loadfile tests/core tests/audit tests/accounts tests/conversations
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
 faults: .venv/dev

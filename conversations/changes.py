@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.errors import BadRequest, IdempotencyMismatch
+from conversations.contextcache.store import forget_contexts
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
@@ -168,6 +169,7 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
         written = Generation.objects.filter(conversation_id=conversation_id)
         keys = [StreamKey(conversation_id, one) for one in written.values_list("pk", flat=True)]
         conversation.delete()
+        transaction.on_commit(lambda: forget_contexts([conversation_id]))
         return keys
 
     await forget_logs(await db_call(delete), get_event_log())

@@ -20,6 +20,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from chatbot.core.prepared import PreparedSelect, PreparedUpdate
+from conversations.asked import with_asked
 from conversations.models import Generation, State
 
 # A generation that took this many workers with it is not given to another.
@@ -246,7 +247,7 @@ _UNUSED = (
 )
 # Of conversation and person only what an answer needs: the driver takes its time over each column.
 _claimed = PreparedSelect(
-    lambda at: (
+    lambda at: with_asked(
         Generation.objects.select_related("conversation__user").defer(*_UNUSED).filter(pk=at.id)
     ),
     id=UUID,
@@ -254,7 +255,7 @@ _claimed = PreparedSelect(
 
 
 def load_claimed(claims: list[Claim]) -> dict[UUID, Generation]:
-    """Return the rows of claimed generations, with conversation and person."""
+    """Return the rows of claimed generations, with conversation and person, and what is asked."""
     rows = [row for claim in claims for row in _claimed.objects(id=claim.generation_id)]
     return {row.pk: row for row in rows}
 

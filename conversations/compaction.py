@@ -28,7 +28,8 @@ from conversations.notes import (
     tidy_notes,
 )
 from conversations.notices import notify
-from conversations.prompts import smallest_room, spoken_turns, system_text
+from conversations.past import spoken_turns
+from conversations.prompts import smallest_room, system_text
 from conversations.queries import walk_branch
 from conversations.sealing import open_cipher, report_unreadable
 from conversations.summaries import NewSummary, add_summary, list_summaries, open_summary

@@ -14,6 +14,7 @@ from chatbot.accounts.ledger import list_usage
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
+from conversations.contextcache.store import forget_contexts
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.generations import abandon_active
@@ -98,7 +99,9 @@ async def erase_person(user: User) -> None:
             announce_stop(generation_id)
         written = Generation.objects.filter(user=user).values_list("conversation_id", "pk")
         keys = [StreamKey(*one) for one in written]
+        owned = list(conversations.values_list("pk", flat=True))
         user.delete()
+        transaction.on_commit(lambda: forget_contexts(owned))
         return keys
 
     await forget_logs(await db_call(erase), get_event_log())

@@ -311,6 +311,8 @@ def abandon_active(conversations: QuerySet[Conversation]) -> list[UUID]:
     """
     list(conversations.select_for_update().order_by("pk").values_list("pk"))
     active = Generation.objects.filter(conversation__in=conversations, state__in=ACTIVE_STATES)
+    # All of them before the first is settled: whoever ends one has it before the person's budget.
+    active = active.select_for_update(of=("self",)).order_by("pk")
     # One that ended at this moment has been settled by whoever ended it.
     return [one.pk for one in active.select_related("conversation__user") if _abandon(one)]
 

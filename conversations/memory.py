@@ -13,13 +13,15 @@ from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict
+from conversations.contextcache.store import forget_contexts
 from conversations.events import MAX_FACTS, ChangeMemory
+from conversations.history import PageRequest, read_conversation
 from conversations.models import Conversation, Summary
 from conversations.notes import MAX_SUMMARY_TOKENS, summary_limit, tell_notes
 from conversations.notices import notify
 from conversations.pins import MAX_PINNED_TOKENS, check_size, read_facts, seal_facts
 from conversations.prompts import ContentUnavailable, smallest_room, system_text
-from conversations.queries import find_conversation, read_conversation
+from conversations.queries import find_conversation
 from conversations.sealing import open_cipher, report_unreadable
 from conversations.summaries import (
     MemoryMoved,
@@ -44,14 +46,12 @@ class NothingToCorrect(Conflict):
     sentence = "Nothing has been summed up on this branch of the conversation yet."
 
 
-def read_page(
-    user_id: UUID, conversation_id: UUID, *, before: int | None, limit: int
-) -> dict[str, Any]:
+def read_page(user_id: UUID, conversation_id: UUID, request: PageRequest) -> dict[str, Any]:
     """Return a page of a conversation, and up to which message the branch shown is summed up.
 
-    Raises ConversationNotFound.
+    Raises ConversationNotFound or MessageNotFound.
     """
-    page = read_conversation(user_id, conversation_id, before=before, limit=limit)
+    page = read_conversation(user_id, conversation_id, request)
     current = None
     if page["memoryVersion"]:
         current = _find_current(find_conversation(user_id, conversation_id))
@@ -137,6 +137,8 @@ async def change_memory(user: User, conversation_id: UUID, request: ChangeMemory
         conversation.user = user
         if conversation.memory_version != request.version:
             raise MemoryChanged(detail={"version": conversation.memory_version})
+        # It would not be told any more; it need not lie there either.
+        transaction.on_commit(lambda: forget_contexts([conversation_id]))
         try:
             return _change(conversation, open_cipher(conversation), request)
         except MemoryMoved as exc:

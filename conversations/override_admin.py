@@ -6,10 +6,10 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from chatbot.accounts.models import Plan
+from chatbot.audit.staff import AuditedAdmin
 from conversations.models import ModelOverride
 from llm.catalog import LANE_LIMITS
 from llm.conf import read_catalog
@@ -60,7 +60,7 @@ class ModelOverrideForm(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 
 
 @admin.register(ModelOverride)
-class ModelOverrideAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class ModelOverrideAdmin(AuditedAdmin):
     form = ModelOverrideForm
     list_display = ("name", "is_off", "answer_tokens", "plans", *LANE_LIMITS, "note", "changed")
     list_filter = ("is_off",)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from itertools import chain
 from uuid import UUID
 
 from django.conf import settings
@@ -12,14 +12,17 @@ from django.conf import settings
 from chatbot.accounts.instructions import read_instructions
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.errors import ChatError, MessageTooLong
-from conversations.context import PastTurn, Window, assemble, join_system
+from chatbot.core.metrics import CONTEXT_READS
+from conversations.asked import read_asked
+from conversations.context import Assembled, Window, assemble, join_system
 from conversations.models import Conversation, Generation, Message, Status
 from conversations.notes import due_tokens, tell_facts
+from conversations.past import Beyond, Past, find_pasts, is_spoken
 from conversations.pins import read_facts
-from conversations.queries import walk_branch, walk_sizes
-from conversations.sealing import open_cipher, open_column, open_message, report_unreadable
-from conversations.sizes import NEUTRAL, Gauge, StoredSize, gauge_of, size_of
-from conversations.summaries import read_memories
+from conversations.ranges import walk_range
+from conversations.said import Said, say_nothing
+from conversations.sealing import open_cipher, open_column, report_unreadable
+from conversations.sizes import Gauge, StoredSize, gauge_of, read_size, size_of
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
 from llm.tokens import UNKNOWN, Scale
@@ -28,8 +31,6 @@ from llm.types import Prompt
 # A window with less room beside the system text holds no conversation: others answer in it.
 LEAST_ROOM = 400
 NO_ROOM = "The system prompt and custom instructions leave no room for a message."
-# A failed answer may hold half a sentence, a halted one what must not be said again.
-_SPOKEN = frozenset({Status.COMPLETE, Status.STOPPED})
 
 
 class ContentUnavailable(ChatError):
@@ -71,11 +72,16 @@ def read_sizes(
     conversation_id: UUID, leaf: int | None, models: Iterable[ModelSpec]
 ) -> list[StoredSize]:
     """Return the sizes of a branch's messages, newest first, until they fill any model's window."""
-    most = max((spec.context_window / spec.fitting_scale.least for spec in models), default=0)
+    found = [(spec.context_window, spec.fitting_scale.least) for spec in models]
+    most = max((int(window / least) for window, least in found), default=0)
+    finest = max((least for _, least in found), default=1.0)
     sizes: list[StoredSize] = []
-    for stored in walk_sizes(conversation_id, leaf):
+    for _, _, *columns in walk_range(conversation_id, leaf, tokens=most):
+        stored = read_size(*columns)
         sizes.append(stored)
-        most -= stored.size.total
+        # Its model's own count may be less than the estimate.
+        known = stored.size.total if stored.counted is None else int(stored.counted / finest)
+        most -= min(stored.size.total, known)
         if most < 0:
             break
     return sizes
@@ -106,13 +112,15 @@ class Task:
     """What a worker needs of a generation: what to ask, and the message to answer with.
 
     An answer of more than `until_summary` tokens makes a summary due. `is_first` says that no earlier
-    turn is told.
+    turn is told. `past` is what the prompt was made of, before the `question`.
     """
 
     prompt: Prompt
     answer: Message
     until_summary: int
     is_first: bool
+    question: Said
+    past: Past
 
 
 def load_task(generation: Generation, spec: ModelSpec) -> Task:
@@ -125,27 +133,65 @@ def load_task(generation: Generation, spec: ModelSpec) -> Task:
     try:
         cipher = open_cipher(conversation)
         system = system_text(conversation, cipher)
-        branch = walk_branch(conversation.pk, generation.answer_seq)
-        answer = next(branch, None)
-        if answer is None:
-            raise ContentUnavailable  # Deleted meanwhile.
-        assembled = assemble(
-            system=system,
-            newest_first=past_turns(branch, cipher, gauge_of(spec)),
-            window=window_of(spec),
-            memories=read_memories(conversation, cipher),
-        )
-        prompt = assembled.prompt
-        due = due_tokens(smallest_room(conversation.user.plan, system, spec.fitting_scale))
-        return Task(
-            _within_budget(prompt, generation),
-            answer,
-            until_summary=due - assembled.uncovered,
-            is_first=len(prompt.turns) == 1 and not prompt.memory,
-        )
+        asked = read_asked(generation, cipher)
     except CannotOpen as exc:
         report_unreadable(f"prompt of generation {generation.pk}", exc)
         raise ContentUnavailable from exc
+    if asked is None:
+        raise ContentUnavailable  # Deleted meanwhile.
+    window, gauge = window_of(spec), gauge_of(spec)
+    most = int(window.room(system) / gauge.scale.least)
+    pasts = find_pasts(conversation, cipher, leaf=asked.parent_seq, tokens=most)
+    assembled, past = _assemble(system, asked.question, pasts, window, gauge)
+    prompt = assembled.prompt
+    due = due_tokens(smallest_room(conversation.user.plan, system, spec.fitting_scale))
+    return Task(
+        _within_budget(prompt, generation),
+        asked.answer,
+        until_summary=due - assembled.uncovered,
+        is_first=len(prompt.turns) == 1 and not prompt.memory,
+        question=asked.question,
+        past=past,
+    )
+
+
+def _assemble(
+    system: str, question: Said, pasts: Iterable[Past], window: Window, gauge: Gauge
+) -> tuple[Assembled, Past]:
+    for past in pasts:
+        try:
+            assembled = assemble(
+                system=system,
+                newest_first=chain([question.as_turn(gauge)], past.turns(gauge)),
+                window=window,
+                memories=past.memories,
+            )
+        except Beyond:
+            continue
+        CONTEXT_READS.labels(source=past.source).inc()
+        return assembled, past
+    raise AssertionError("The database goes back to the beginning.")
+
+
+def keep_context(task: Task, text: str) -> None:
+    """Keep what the next prompt of the conversation begins with, once the answer is stored.
+
+    `text` is what it says. Nothing is raised: without it the next prompt is read again.
+    """
+    answer = task.answer
+    if answer.status == Status.PENDING:
+        return  # It was stored by an earlier try, and what of it is not known here.
+    said = say_nothing(answer.seq, "assistant")
+    if is_spoken(answer):
+        size = size_of(answer)
+        said = said._replace(
+            tokens=size.size.total,
+            wide=size.size.wide,
+            counted=size.counted,
+            model=size.model,
+            text=text,
+        )
+    task.past.keep([task.question, said])
 
 
 def _within_budget(prompt: Prompt, generation: Generation) -> Prompt:
@@ -153,34 +199,3 @@ def _within_budget(prompt: Prompt, generation: Generation) -> Prompt:
     if generation.max_output is None:
         return prompt  # Accepted by a release that reserved the longest.
     return replace(prompt, max_output=min(prompt.max_output, generation.max_output))
-
-
-def past_turns(branch: Iterator[Message], cipher: DataCipher, gauge: Gauge) -> Iterator[PastTurn]:
-    """Yield what a question says, then what was said before it, newest first.
-
-    Raises ContentUnavailable without a question, and CannotOpen when that does not open.
-    """
-    question = next(branch, None)
-    if question is None:
-        raise ContentUnavailable  # Deleted meanwhile.
-    yield _past_turn(question, cipher, gauge)
-    yield from spoken_turns(branch, cipher, gauge)
-
-
-def spoken_turns(
-    branch: Iterable[Message], cipher: DataCipher, gauge: Gauge = NEUTRAL
-) -> Iterator[PastTurn]:
-    """Yield what of a branch a model may be told; what does not open is left out."""
-    for message in branch:
-        if message.status not in _SPOKEN or not message.token_count:
-            continue
-        try:
-            yield _past_turn(message, cipher, gauge)
-        except CannotOpen as exc:
-            report_unreadable(f"message {message}", exc)
-
-
-def _past_turn(message: Message, cipher: DataCipher, gauge: Gauge) -> PastTurn:
-    role = cast(Literal["user", "assistant"], message.role)
-    text = open_message(cipher, message)
-    return PastTurn(role, text, size_of(message).fit(gauge), message.seq)

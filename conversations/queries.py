@@ -6,26 +6,21 @@ What takes a user's id checks that they own what it returns; the rest is for cal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, IntegerField, Q, QuerySet, Subquery
+from django.db.models import Count, IntegerField, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from chatbot.accounts.budgets import select_used
 from chatbot.core.crypto import CannotOpen, DataCipher
-from chatbot.core.errors import InvalidCursor, NotFound
+from chatbot.core.errors import NotFound
 from chatbot.core.prepared import PreparedSelect, Slots
-from conversations.cursors import decode_position, encode_position
 from conversations.models import Conversation, Generation, Message
 from conversations.models.generation import ACTIVE_STATES
 from conversations.sealing import open_cipher, report_unreadable
-from conversations.sizes import StoredSize, read_size
 from conversations.views import (
-    read_system_prompt,
-    view_conversation,
-    view_generation,
     view_message,
 )
 
@@ -145,61 +140,28 @@ def try_cipher(conversation: Conversation) -> DataCipher | None:
         return None
 
 
-def list_conversations(user_id: UUID, *, cursor: str | None, limit: int) -> dict[str, Any]:
-    """Return a page, newest first, with the cursor of the next. Raises InvalidCursor."""
-    rows = Conversation.objects.filter(user_id=user_id).order_by("-updated", "-id")
-    if cursor:
-        updated, identity = _decode_place(cursor)
-        rows = rows.filter(Q(updated__lt=updated) | Q(updated=updated, id__lt=identity))
-    page = list(rows[: limit + 1])
-    shown = page[:limit]
-    return {
-        "items": [view_conversation(one, try_cipher(one)) for one in shown],
-        "nextCursor": (
-            encode_position(shown[-1].updated, shown[-1].id) if len(page) > limit else None
-        ),
-    }
-
-
-def _decode_place(cursor: str) -> tuple[datetime, UUID]:
-    updated, identity = decode_position(cursor)
-    try:
-        return updated, UUID(identity)
-    except ValueError as exc:
-        raise InvalidCursor from exc
-
-
 def walk_branch(conversation_id: UUID, leaf: int | None) -> Iterator[Message]:
     """Yield the messages of a branch from its leaf back to its root.
 
-    Reads ranges of the composite key, so that a page of a long history costs a page.
+    Reads ranges of the composite key, so that the newest of a long history cost what they are.
     """
 
     def read(below: int, *, first: bool) -> list[Message]:
         read_chunk = _first_messages if first else _more_messages
         return read_chunk.objects(conversation=conversation_id, below=below)
 
-    return _walk(read, leaf, lambda message: (message.seq, message.parent_seq))
-
-
-def walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[StoredSize]:
-    """Yield the sizes of a branch's messages, from its leaf back to its root."""
-    for _, _, *columns in _walk_sizes(conversation_id, leaf):
-        yield read_size(*columns)
+    return walk_rows(read, leaf, lambda message: (message.seq, message.parent_seq))
 
 
 def walk_seqs(conversation_id: UUID, leaf: int | None) -> Iterator[int]:
     """Yield the places of a branch's messages, from its leaf back to its root."""
-    for seq, *_ in _walk_sizes(conversation_id, leaf):
-        yield seq
 
-
-def _walk_sizes(conversation_id: UUID, leaf: int | None) -> Iterator[tuple[Any, ...]]:
     def read(below: int, *, first: bool) -> list[tuple[Any, ...]]:
-        read_chunk = _first_sizes if first else _more_sizes
+        read_chunk = _first_places if first else _more_places
         return read_chunk.tuples(conversation=conversation_id, below=below)
 
-    return _walk(read, leaf, lambda row: (row[0], row[1]))
+    for seq, _ in walk_rows(read, leaf, lambda row: (row[0], row[1])):
+        yield seq
 
 
 def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
@@ -208,83 +170,39 @@ def _chunk(size: int) -> Callable[[Slots], QuerySet[Message]]:
     ).order_by("-seq")[:size]
 
 
-def _size_chunk(size: int) -> Callable[[Slots], QuerySet[Message, Any]]:
-    columns = ("seq", "parent_seq", "token_count", "wide_tokens", "counted_tokens", "model")
-    return lambda at: _chunk(size)(at).values_list(*columns)
+def _place_chunk(size: int) -> Callable[[Slots], QuerySet[Message, Any]]:
+    return lambda at: _chunk(size)(at).values_list("seq", "parent_seq")
 
 
 _first_messages, _more_messages = (
     PreparedSelect(_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
 )
-_first_sizes, _more_sizes = (
-    PreparedSelect(_size_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
+_first_places, _more_places = (
+    PreparedSelect(_place_chunk(size), conversation=UUID, below=int) for size in BRANCH_CHUNKS
 )
 
 
-class _ReadChunk(Protocol[T_co]):
+class ReadChunk(Protocol[T_co]):
     def __call__(self, below: int, *, first: bool) -> Sequence[T_co]:
         """Return messages from a seq downwards."""
 
 
-def _walk(
-    read: _ReadChunk[T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
+def walk_rows(
+    read: ReadChunk[T], leaf: int | None, place: Callable[[T], tuple[int, int | None]]
 ) -> Iterator[T]:
-    wanted, below, is_first = leaf, leaf, True
-    while wanted is not None and below is not None:
-        chunk = read(below, first=is_first)
-        if not chunk:
+    """Yield the rows of a branch as they are read; `place` says a row's seq and its parent's."""
+    wanted, is_first = leaf, True
+    while wanted is not None:
+        # What an edit left out is not read on the way: the next chunk begins where it goes on.
+        chunk = read(wanted, first=is_first)
+        if not chunk or place(chunk[0])[0] != wanted:
             return
         for row in chunk:
             seq, parent = place(row)
             if seq == wanted:
                 yield row
                 wanted = parent
-        below, is_first = place(chunk[-1])[0] - 1, False
-
-
-def _leaf_before(conversation: Conversation, before: int | None) -> int | None:
-    """Return where a page begins: the active leaf, or the parent of a message already shown."""
-    if before is None:
-        return conversation.active_leaf
-    return find_message(conversation, before).parent_seq
-
-
-def _generations_of(conversation_id: UUID, seqs: list[int]) -> dict[int, Generation]:
-    found = Generation.objects.filter(conversation_id=conversation_id, answer_seq__in=seqs)
-    return {generation.answer_seq: generation for generation in found}
-
-
-def read_conversation(
-    user_id: UUID, conversation_id: UUID, *, before: int | None, limit: int
-) -> dict[str, Any]:
-    """Return a conversation and the newest page of its active branch, or the page before a seq.
-
-    Raises ConversationNotFound.
-    """
-    conversation = find_conversation(user_id, conversation_id)
-    cipher = try_cipher(conversation)
-    branch: list[Message] = []
-    next_cursor: int | None = None
-    for message in walk_branch(conversation_id, _leaf_before(conversation, before)):
-        if len(branch) == limit:
-            next_cursor = branch[-1].seq
-            break
-        branch.append(message)
-    generations = _generations_of(conversation_id, [message.seq for message in branch])
-    active = Generation.objects.filter(
-        conversation_id=conversation_id, state__in=ACTIVE_STATES
-    ).first()
-    return {
-        **view_conversation(conversation, cipher),
-        "systemPrompt": read_system_prompt(conversation, cipher),
-        "memoryVersion": conversation.memory_version,
-        "activeGeneration": view_generation(active) if active else None,
-        "messages": [
-            view_message(message, cipher, generations.get(message.seq))
-            for message in reversed(branch)
-        ],
-        "nextCursor": next_cursor,
-    }
+        is_first = False
 
 
 def find_message(conversation: Conversation, seq: int) -> Message:

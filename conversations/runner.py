@@ -23,7 +23,7 @@ from conversations.events import Event
 from conversations.generations import Outcome, charged_before, finish_generation
 from conversations.models import ChoreKind, Generation, State
 from conversations.places import fit_to_load
-from conversations.prompts import Task, load_task
+from conversations.prompts import Task, keep_context, load_task
 from conversations.queries import try_cipher
 from conversations.sizes import find_own_count
 from llm.admission.gate import SlotGate
@@ -295,15 +295,20 @@ class GenerationRun:
             logger.warning("The end of generation %s was not logged", self.claim.generation_id)
 
     async def _store(self, outcome: Outcome) -> Event:
-        answer = self._task.answer if self._task else None
-        return await patient_db_call(
-            finish_generation, self.claim, outcome, self._generation, answer
-        )
+        return await patient_db_call(_store, self.claim, outcome, self._generation, self._task)
 
 
 def _load_task(generation: Generation, spec: ModelSpec) -> Task:
     plan = generation.conversation.user.plan
     return load_task(generation, fit_to_load(spec, requested=generation.requested_model, plan=plan))
+
+
+def _store(claim: Claim, outcome: Outcome, generation: Generation, task: Task | None) -> Event:
+    end = finish_generation(claim, outcome, generation, task.answer if task else None)
+    if task is not None:
+        # Before its end is told: whoever goes on at once finds it.
+        keep_context(task, outcome.text)
+    return end
 
 
 def _unstorable(outcome: Outcome, generation: Generation) -> Outcome:

@@ -59,8 +59,12 @@ def open_message(cipher: DataCipher, message: Message) -> str:
     """Return what a message says, "" while it is pending. Raises CannotOpen."""
     if message.content_sealed is None:
         return ""
-    place = ("conversations_message", "content", str(message.conversation_id), message.seq)
-    return cipher.open(message.content_sealed, *place)
+    return open_content(cipher, message.conversation_id, message.seq, message.content_sealed)
+
+
+def open_content(cipher: DataCipher, conversation_id: UUID, seq: int, sealed: bytes) -> str:
+    """Return what `seal_message` sealed. Raises CannotOpen."""
+    return cipher.open(sealed, "conversations_message", "content", str(conversation_id), seq)
 
 
 def seal_comment(cipher: DataCipher, message: Message, text: str) -> bytes:

@@ -13,9 +13,9 @@ from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.ids import uuid7
 from chatbot.core.prepared import PreparedSelect
 from conversations.context import Memory
-from conversations.models import Conversation, Summary
+from conversations.forks import read_runs
+from conversations.models import Conversation, Message, Summary
 from conversations.notes import tell_notes
-from conversations.queries import walk_branch
 from conversations.sealing import report_unreadable
 from llm.tokens import count_turn
 
@@ -54,15 +54,11 @@ def list_summaries(conversation: Conversation) -> list[Summary]:
     return _newest.objects(conversation=conversation.pk)
 
 
-def read_memories(conversation: Conversation, cipher: DataCipher) -> list[Memory]:
-    """Return the versions there are, as a prompt tells them, the newest first.
+def open_memories(summaries: Iterable[Summary], cipher: DataCipher) -> Iterator[Memory]:
+    """Yield summaries as a prompt tells them.
 
     One that does not open is left out, with an alert: it never reaches a model.
     """
-    return list(_open_memories(list_summaries(conversation), cipher))
-
-
-def _open_memories(summaries: Iterable[Summary], cipher: DataCipher) -> Iterator[Memory]:
     for one in summaries:
         try:
             text = open_summary(cipher, one)
@@ -77,14 +73,10 @@ def find_current(
 ) -> Summary | None:
     """Return the newest of a branch's summaries: the one that covers most of it."""
     newest = {one.covers_seq: one for one in reversed(summaries)}
-    if not newest:
-        return None
-    oldest = min(newest)
-    for message in walk_branch(conversation.pk, leaf):
-        if message.seq in newest:
-            return newest[message.seq]
-        if message.seq < oldest:
-            break
+    kept = Message.objects.filter(conversation=conversation, seq__in=newest).order_by("-seq")
+    for covers in kept.values_list("seq", flat=True) if newest else ():
+        if read_runs(conversation.pk, after=covers, leaf=leaf) is not None:
+            return newest[covers]
     return None
 
 

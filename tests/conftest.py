@@ -127,6 +127,9 @@ def live(provider_process: ScriptedProvider) -> Iterator[ServeProcess]:
         "FREE_SENDS_PER_MINUTE": "1000",
         "FREE_SENDS_PER_DAY": "1000000",
         "REQUESTS_PER_MINUTE": "1000000",
+        # All tests in the browser come from one address.
+        "SIGN_INS_PER_MINUTE": "1000",
+        "SIGN_UPS_PER_MINUTE": "1000",
     }
     with ServeProcess(environment) as server:
         yield server

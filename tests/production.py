@@ -69,8 +69,8 @@ class Web(Process):
         command = [sys.executable, "-m", "uvicorn", "chatbot.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--loop", "asyncio"]
         command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
-        command += ["--no-proxy-headers"]
-        command += ["--timeout-graceful-shutdown", DRAIN_S]
+        command += ["--no-proxy-headers", "--ws-max-size", "524288"]
+        command += ["--timeout-graceful-shutdown", DRAIN_S, "--timeout-keep-alive", "75"]
         command += ["--no-access-log", "--log-level", "warning"]
         super().__init__(
             name,

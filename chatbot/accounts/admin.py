@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from unfold.admin import ModelAdmin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from chatbot.accounts.models import ApiToken, BudgetPeriod, User
+from chatbot.audit.staff import AuditedAdmin
 
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # untyped, and not generic
+class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not generic when it runs
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -30,10 +33,23 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  #
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2", "plan")}),)
     filter_horizontal = ("user_permissions",)
+    secret_fields = ("email", "password", "password1", "password2")
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        person = self.get_queryset(request).filter(pk=unquote(id))
+        with transaction.atomic():
+            before = person.first()
+            response = super().user_change_password(request, id, form_url)
+            after = person.first()
+            if before and after and after.password != before.password:
+                self.note(request, "changed", after, changes={"password": []})
+        return response
 
 
 @admin.register(BudgetPeriod)
-class BudgetPeriodAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class BudgetPeriodAdmin(AuditedAdmin):
     list_display = ("user", "month", "limit", "reserved", "spent")
     list_filter = ("month",)
     search_fields = ("user__email",)
@@ -44,7 +60,7 @@ class BudgetPeriodAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class ApiTokenAdmin(AuditedAdmin):
     list_display = ("user", "label", "created")
     search_fields = ("user__email", "label")
     readonly_fields = ("user", "label", "created")

@@ -4,14 +4,15 @@ channels_redis subscribes while a socket opens and waits for Redis inside one lo
 away no socket would open, and with a silent one each would wait behind the last. Here what a
 process wants to hear is a set; one task makes Redis agree with it, on a new connection where the
 old one broke, and a socket waits for that a moment at most. What Redis does not take is heard in
-this process alone, as is everything where there is no Redis. What waits for one socket is bounded: whoever falls behind is told that something
-was missed, in place of what it was.
+this process alone, as is everything where there is no Redis. What waits for one socket is bounded:
+whoever falls behind is told that something was missed, in place of what it was; so is whoever
+listened while the way from Redis was broken.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
@@ -83,10 +84,13 @@ class Within:
 class Subscriptions(Within):
     """What one event loop wants to hear from Redis, and its way to be heard (a "shard")."""
 
-    def __init__(self, layer: RedisPubSubLoopLayer) -> None:
+    def __init__(self, layer: RedisPubSubLoopLayer, missed: bytes) -> None:
         super().__init__(layer)
+        self._missed = missed
         self._pipeline = RedisPipeline()
         self._wanted: dict[str, asyncio.Event] = {}
+        # Channels that sockets listen for in vain: what is told meanwhile is missed.
+        self._deaf: set[str] = set()
         self._changed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -96,14 +100,20 @@ class Subscriptions(Within):
         self._changed.set()
         if self._keeper is None or self._keeper.done():
             self._keeper = spawn(self._keep(), name="channel layer")
-        if is_heard.is_set() or REDIS.is_noted:
+        if is_heard.is_set():
             return
-        with suppress(TimeoutError):
+        if REDIS.is_noted:
+            self._deaf.add(channel)
+            return
+        try:
             async with asyncio.timeout(PATIENCE_S):
                 await is_heard.wait()
+        except TimeoutError:
+            self._deaf.add(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         if self._wanted.pop(channel, None):
+            self._deaf.discard(channel)
             self._changed.set()
 
     async def publish(self, channel: str, message: bytes) -> None:
@@ -138,6 +148,9 @@ class Subscriptions(Within):
                 await self._hear()
             except* RedisAway as lost:
                 REDIS.note_failure(lost.exceptions[0])
+            self._deaf.update(self._wanted)
+            for is_heard in self._wanted.values():
+                is_heard.clear()
             await asyncio.sleep(RECONNECT_S)
 
     async def _hear(self) -> None:
@@ -160,6 +173,9 @@ class Subscriptions(Within):
                 self._deliver(channel, message["data"])
             elif message["type"] == "subscribe" and channel in self._wanted:
                 self._wanted[channel].set()
+                if channel in self._deaf:
+                    self._deaf.remove(channel)
+                    self._deliver(channel, self._missed)
 
     async def _agree(self, pubsub: PubSub) -> None:
         """Make Redis send what is wanted and nothing else; ask now and then whether it lives."""
@@ -184,11 +200,13 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._shards = [Subscriptions(self) if settings.REDIS_URL else Within(self)]
+        self._missed = self.channel_layer.serialize({"type": MISSED})
+        is_shared = bool(settings.REDIS_URL)
+        self._shards = [Subscriptions(self, self._missed) if is_shared else Within(self)]
 
     async def _subscribe_to_channel(self, channel: str) -> None:
         # Only groups are rung; one socket's own channel is nobody else's business.
-        self.channels[channel] = Notices(self.channel_layer.serialize({"type": MISSED}))
+        self.channels[channel] = Notices(self._missed)
 
 
 class PatientChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chatbot.core.keyring import KEY_BYTES, Keyring
 
@@ -47,6 +49,11 @@ def _open(key: AESGCM, sealed: bytes, associated: bytes) -> bytes:
         return key.decrypt(nonce, ciphertext, associated)
     except (InvalidTag, ValueError) as exc:
         raise CannotOpen("The sealed value did not open.") from exc
+
+
+def derive_key(key: bytes, purpose: str) -> bytes:
+    """Return a key (32 bytes) for one purpose, made from another (HKDF with SHA-256, RFC 5869)."""
+    return HKDF(SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -37,3 +37,8 @@ BREAKER = Gauge(
     "A model's circuit breaker, as this process knows it: 0 closed, 1 open, 2 being tried.",
     ["model"],
 )
+CONTEXT_READS = Counter(
+    "parley_context_reads_total",
+    "Prompts put together, by where the turns before came from; refused: a cached one was not ours.",
+    ["source"],
+)

@@ -2,7 +2,8 @@
 
 Django takes several times as long to build a statement as PostgreSQL takes to run it. Here it
 builds each one a single time per database, with stand-ins where values go; afterwards only the
-values are put in their places. What a statement does is still said in the ORM's terms.
+values are put in their places. What a statement does is still said in the ORM's terms, and what
+never changes in it is part of its text.
 """
 
 from __future__ import annotations
@@ -96,7 +97,37 @@ class _Statement(ABC):
         missing = set(self._kinds) - {name for name, _ in places}
         if missing:
             raise ValueError(f"The statement has no place for {', '.join(sorted(missing))}.")
-        return sql, places, rest
+        return *_write_constants(sql, places), rest
+
+
+def _write_constants(
+    sql: str, places: list[tuple[str | None, Any]]
+) -> tuple[str, list[tuple[str | None, Any]]]:
+    """Write what is the same in every run into the statement itself.
+
+    PostgreSQL plans a statement that it has often run without its values, and then takes a
+    partial index only where the statement says that its condition holds.
+    """
+    pieces = sql.split("%s")
+    if len(pieces) != len(places) + 1:
+        return sql, places
+    written, left = pieces[0], []
+    for (name, given), piece in zip(places, pieces[1:], strict=True):
+        literal = None if name else _literal(given)
+        if literal is None:
+            left.append((name, given))
+        written += ("%s" if literal is None else literal) + piece
+    return written, left
+
+
+def _literal(value: Any) -> str | None:
+    """Return a constant as SQL, if it is of a kind that every database writes alike."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(int(value))
+    # Of text, names such as states: nothing that would have to be quoted.
+    if isinstance(value, str) and value.isidentifier() and value.isascii():
+        return f"'{value}'"
+    return None
 
 
 class PreparedUpdate(_Statement):

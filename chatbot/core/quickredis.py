@@ -42,7 +42,7 @@ class QuickRedis:
         # Taken and put back at its end: a list does either in one step, in any thread.
         self._idle: list[AbstractConnection] = []
 
-    def call(self, *command: str | int) -> Any:
+    def call(self, *command: str | bytes | int) -> Any:
         """Return the reply to a command. Raises what `RedisAway` names.
 
         A connection that a restart left dead is not the end: then the command goes out once more.
@@ -58,14 +58,16 @@ class QuickRedis:
                 if is_new:
                     raise
 
-    def run(self, script: Script, keys: list[str], *arguments: int) -> Any:
+    def run(self, script: Script, keys: list[str], *arguments: str | bytes | int) -> Any:
         """Return what a script returns for these keys. Raises what `RedisAway` names."""
         try:
             return self.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
             return self.call("EVAL", script.text, len(keys), *keys, *arguments)
 
-    def _exchange(self, connection: AbstractConnection, command: tuple[str | int, ...]) -> Any:
+    def _exchange(
+        self, connection: AbstractConnection, command: tuple[str | bytes | int, ...]
+    ) -> Any:
         try:
             packed = connection.pack_command(*command)  # type: ignore[no-untyped-call]
             connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]

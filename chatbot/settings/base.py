@@ -35,7 +35,9 @@ INSTALLED_APPS = [
     "csp",
     "ninja",
     "chatbot.core",
+    "chatbot.audit",
     "chatbot.accounts",
+    "moderation",
     "conversations",
 ]
 
@@ -177,6 +179,9 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_ADAPTER = "chatbot.accounts.addresses.AccountAdapter"
+# A school may sign up at once, from one address.
+SIGN_UPS_PER_MINUTE = env.number("SIGN_UPS_PER_MINUTE", 20, least=1)
+ACCOUNT_RATE_LIMITS = {"signup": f"{SIGN_UPS_PER_MINUTE}/m/ip"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Parley"
 MFA_ADAPTER = "chatbot.accounts.mfa.SealedSecretsAdapter"
@@ -210,6 +215,8 @@ QUEUE_PATIENCE_S = env.seconds("QUEUE_PATIENCE_S", 120)
 DRAIN_GRACE_S = env.seconds("DRAIN_GRACE_S", 20)
 # After its terminal event a log is kept this long for readers that come back to it.
 EVENT_LOG_RETENTION_S = env.seconds("EVENT_LOG_RETENTION_S", 15 * 60)
+# Longer than most people think before they go on; afterwards the database is asked once.
+CONTEXT_CACHE_S = env.seconds("CONTEXT_CACHE_S", 15 * 60)
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT", "You are a helpful assistant. Answer clearly.")
 
 BUDGET_TOKENS = {
@@ -297,6 +304,9 @@ CELERY_BEAT_SCHEDULE = {
     # What was said can be found some seconds later.
     "index messages": {"task": "conversations.index_messages", "schedule": 3.0},
 }
+
+# Where the digest of each new audit entry is appended, beside the service's log.
+AUDIT_HEADS_FILE = env.text("AUDIT_HEADS_FILE")
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {

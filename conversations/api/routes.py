@@ -42,8 +42,10 @@ from conversations.events import (
     is_client_key,
     parse_cursor,
 )
+from conversations.history import PageRequest
+from conversations.listing import list_conversations
 from conversations.memory import change_memory, read_memory, read_page
-from conversations.queries import LIST_LIMIT, list_conversations
+from conversations.queries import LIST_LIMIT
 from conversations.reading import open_reading, read_turn
 from conversations.search.finding import search_conversations
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
@@ -102,10 +104,16 @@ async def index(
 
 @router.get("/conversations/{uuid:conversation_id}", response={200: ConversationPage, **REFUSED})
 async def show(
-    request: HttpRequest, conversation_id: UUID, before: Seq | None = None, limit: Limit = 50
+    request: HttpRequest,
+    conversation_id: UUID,
+    before: Seq | None = None,
+    after: Seq | None = None,
+    around: Seq | None = None,
+    limit: Limit = 50,
 ) -> Any:
     user = caller(request)
-    return await db_call(read_page, user.pk, conversation_id, before=before, limit=limit)
+    page = PageRequest(limit=limit, before=before, after=after, around=around)
+    return await db_call(read_page, user.pk, conversation_id, page)
 
 
 @router.patch(

@@ -127,6 +127,7 @@ class ConversationPage(ConversationDetail):
     active_generation: GenerationRef | None
     messages: list[MessageView]
     next_cursor: int | None
+    newer_cursor: int | None
 
 
 class ModelItem(Answer):

@@ -12,8 +12,13 @@ class Conversation(models.Model):
     """One thread of messages. Its data key opens everything said in it, and nothing else."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # The index of the list begins with it. Beside one of the person alone the database would, for
+    # somebody with many, read them all and sort them.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="conversations",
+        db_index=False,
     )
     wrapped_key = SealedField(editable=False)
     title_sealed = SealedField(null=True, editable=False)
@@ -62,7 +67,9 @@ class Conversation(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["user", "-updated", "-id"], name="conversation_newest_first"),
+            models.Index(
+                fields=["user", "-pinned", "-updated", "-id"], name="conversation_pinned_first"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -29,8 +29,10 @@ class Generation(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Its unique constraint with the answer's seq is the index. Beside one of the conversation alone
+    # the database would at times read all answers of a conversation for the few of a page.
     conversation = models.ForeignKey(
-        Conversation, on_delete=models.CASCADE, related_name="generations"
+        Conversation, on_delete=models.CASCADE, related_name="generations", db_index=False
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="generations"

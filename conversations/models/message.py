@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThan
 from django.utils import timezone
 
 from chatbot.core.fields import SealedField
@@ -24,6 +26,11 @@ class Status(models.TextChoices):
 class Feedback(models.TextChoices):
     UP = "up"
     DOWN = "down"
+
+
+# It does not follow the message written just before: an edit, another answer, a new beginning.
+# The first message of all is none, so that a conversation without edits has none.
+IS_FORK = models.Q(LessThan(Coalesce("parent_seq", 0), models.F("seq") - 1))
 
 
 class Message(models.Model):
@@ -72,6 +79,15 @@ class Message(models.Model):
             models.CheckConstraint(
                 condition=models.Q(status=Status.PENDING) | models.Q(content_sealed__isnull=False),
                 name="message_content_unless_pending",
+            ),
+        ]
+
+        indexes = [
+            models.Index(
+                fields=["conversation", "seq"],
+                include=["parent_seq"],
+                condition=IS_FORK,
+                name="message_forks",
             ),
         ]
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from chatbot.accounts.models import User
+from chatbot.core.crypto import derive_key
 
 # 32 bits: two of a person's 100,000 words are rarely the same (1 in 43,000), and what is found is
 # opened and looked at anyway. Half the index of 64 bits.
@@ -24,8 +22,7 @@ class Blinder:
 
     def __init__(self, user: User) -> None:
         """Raises CannotOpen when the person's data key does not open."""
-        derive = HKDF(SHA256(), length=32, salt=None, info=b"parley search terms 1")
-        self._key = derive.derive(user.cipher().key)
+        self._key = derive_key(user.cipher().key, "parley search terms 1")
 
     def blind(self, terms: Iterable[str]) -> list[int]:
         """Return the signed integers that stand for these terms, sorted.

@@ -82,6 +82,8 @@ class Desk:
         self._lanes: dict[str, Lane] = {}
         self._rest_until: dict[str, float] = {}
         self._shut_until: dict[str, float] = {}
+        # Lanes whose provider has taken no call since it refused one.
+        self._refusing: set[str] = set()
         self._alone: MemorySlots | None = None
 
     @property
@@ -143,6 +145,7 @@ class Desk:
         """Note that the provider took the call."""
         with self._lock:
             self._news_of(slot.lane).accepted.append(slot.number)
+            self._refusing.discard(slot.lane.name)
             self._reopen(slot.lane)
 
     def refused(self, slot: Held, *, retry_after_s: float | None) -> None:
@@ -151,6 +154,7 @@ class Desk:
         with self._lock:
             self._news_of(slot.lane).refused.append(Refusal(slot.number, retry_after_ms))
             self._let_go(slot, tokens_back=slot.tokens)
+            self._refusing.add(slot.lane.name)
             if retry_after_s:
                 self._rest(slot.lane.name, min(retry_after_s, MAX_REST_MS / 1000))
 
@@ -167,17 +171,22 @@ class Desk:
         """Say whether its provider is left alone for a time, as far as is known."""
         return self._clock() < self._rest_until.get(lane.name, 0.0)
 
+    def turns_away(self, lane: Lane) -> bool:
+        """Say whether others are to be asked first: it rests, or refuses calls and gives no slot."""
+        is_full = self.is_shut(lane) and lane.name in self._refusing
+        return is_full or self.is_resting(lane)
+
     def is_at_floor(self, lane: Lane) -> bool:
         """Say whether the lane takes one call at a time at most, as far as is known."""
         view = self._views.get(lane.name)
         return view is not None and view.limit <= FLOOR
 
     def choose(self, lanes: Sequence[Lane]) -> Lane:
-        """Return the first lane that does not rest, or else the first: where to ask for a slot.
+        """Return the first lane that turns nobody away, or the first: where to ask for a slot.
 
         Others than the first are those of models that may stand in.
         """
-        return next((lane for lane in lanes if not self.is_resting(lane)), lanes[0])
+        return next((lane for lane in lanes if not self.turns_away(lane)), lanes[0])
 
     def view(self, lane: Lane) -> View | None:
         """Return what was last heard of a lane."""

@@ -48,15 +48,15 @@ class SlotGate:
         return self.was_refused or self.was_busy
 
     async def arrange(self, route: Sequence[ModelSpec]) -> Sequence[ModelSpec]:
-        """Return the models that fail, or whose provider is left alone for a time, last."""
+        """Return the models that fail, or whose provider turns calls away, last."""
         arranged = await self._inner.arrange(route)
-        return sorted(arranged, key=lambda spec: self._is_resting(spec) or self.is_failing(spec))
+        return sorted(arranged, key=lambda spec: self._turns_away(spec) or self.is_failing(spec))
 
     def is_failing(self, spec: ModelSpec) -> bool:
         return self._inner.is_failing(spec)
 
-    def _is_resting(self, spec: ModelSpec) -> bool:
-        return self._desk.is_resting(self._lane_of(spec))
+    def _turns_away(self, spec: ModelSpec) -> bool:
+        return self._desk.turns_away(self._lane_of(spec))
 
     async def enter(self, spec: ModelSpec) -> None:
         lane = self._lane_of(spec)

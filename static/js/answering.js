@@ -167,9 +167,10 @@ export function createAnswering({ api, transports, store, waker, onSettled, onSt
   return {
     follow, stop, detach,
     isFollowing: (id) => Boolean(current) && current.generationId === id,
-    /** Lay the live answer over messages that were fetched again. */
-    redraw() {
+    /** Lay the live answer over messages that were fetched again, where it stands among them now. */
+    redraw(key) {
       if (!current) return;
+      if (key) current.key = key;
       current.shown = null;
       publish(current);
     },

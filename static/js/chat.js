@@ -1,15 +1,12 @@
-// The open conversation: load, page back, catch up with what happened elsewhere.
+// The open conversation: load, catch up with what happened elsewhere.
 
 import { createAnswering } from "./answering.js";
-import { hasRecentText, localMessage, mergeNewest, mergeOlder } from "./messages.js";
+import { hasRecentText, localMessage, mergePage } from "./messages.js";
+import { createPages } from "./pages.js";
 import { createSending } from "./sending.js";
 
-const PAGE = 40;
-// How far back a message is looked for, in pages of the most that one request gives.
-const REACH_PAGES = 10;
-const REACH_PAGE = 100;
-const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderCursor: null, summarySeq: null,
-  live: null, loading: "ready", loadError: null };
+const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderCursor: null, newerCursor: null,
+  summarySeq: null, live: null, loading: "ready", loadError: null };
 
 /**
  * @param {object} deps
@@ -17,11 +14,10 @@ const EMPTY = { conversationId: "", title: "", model: null, messages: [], olderC
  * @param {object} deps.list        see conversations.js
  * @param {{restore: (text: string) => void, refuse: (error: object) => void,
  *          trouble: (error: object) => void, settled: (answer: object) => void,
- *          state: (state: object|null) => void}} deps.ui
+ *          state: (state: object|null) => void, left: () => void}} deps.ui
  */
 export function createChat({ api, transports, store, waker, drafts, list, navigate, ui }) {
   const path = (id, rest = "") => `/conversations/${id}${rest}`;
-  const isOpen = (id) => store.get().conversationId === id;
   // Each opening is a new visit; what an earlier one still fetches is dropped.
   let visit = 0;
   // An answer that began elsewhere while another one was being followed here.
@@ -30,7 +26,9 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
   let lookAgain = false;
 
   const answering = createAnswering({
-    api, transports, store, waker, reload,
+    api, transports, store, waker,
+    // Away from the newest messages there is nothing of it on the page; it is fetched on the way back.
+    reload: async () => { if (pages.isAtNewest()) await reload(); },
     onTrouble: ui.trouble,
     onState: ui.state,
     onSettled(answer) {
@@ -41,8 +39,19 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     },
   });
 
+  const pages = createPages({
+    api, store, show,
+    onTrouble: ui.trouble,
+    onLeft: ui.left,
+    onNewest(page) {
+      takeUp(page.activeGeneration);
+      // What began after the server had read this page was no news here then.
+      catchUp();
+    },
+  });
+
   const { send, regenerate } = createSending({
-    api, store, drafts, list, navigate, answering, ui,
+    api, store, drafts, list, navigate, answering, ui, goToNewest: pages.goToNewest,
     visit: () => visit,
     onRefused(error) {
       ui.refuse(error);
@@ -50,25 +59,29 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     },
   });
 
+  /** Lay a page over what is shown: the newest, or one from elsewhere in the conversation. */
   function show(conversation) {
-    const active = conversation.activeGeneration;
-    store.set(({ messages }) => ({
-      title: conversation.title,
-      model: conversation.model,
-      messages: mergeNewest(messages, conversation.messages),
-      summarySeq: conversation.summarySeq ?? null,
-      olderCursor: olderThan(messages, conversation),
-      loading: "ready",
-      loadError: null,
-    }));
-    if (active && !answering.isFollowing(active.generationId)) resume(active);
-    else answering.redraw();
+    store.set((before) => {
+      const messages = mergePage(before.messages, conversation.messages);
+      const keepsOlder = messages.length > conversation.messages.length;
+      return {
+        messages,
+        title: conversation.title,
+        model: conversation.model,
+        summarySeq: conversation.summarySeq ?? null,
+        olderCursor: keepsOlder ? before.olderCursor : conversation.nextCursor,
+        newerCursor: conversation.newerCursor,
+        loading: "ready",
+        loadError: null,
+      };
+    });
+    if (pages.isAtNewest()) takeUp(conversation.activeGeneration);
   }
 
-  // Pages loaded before stay; only the first load says where older ones begin.
-  function olderThan(shown, { messages, nextCursor }) {
-    const keepsOlder = shown.some((one) => one.seq !== null && one.seq < (messages[0]?.seq ?? 0));
-    return keepsOlder ? store.get().olderCursor : nextCursor;
+  /** Follow an answer that is being written among the messages shown. */
+  function takeUp(active) {
+    if (active && !answering.isFollowing(active.generationId)) resume(active);
+    else answering.redraw(active && store.get().messages.find((one) => one.messageId === active.messageId)?.key);
   }
 
   function resume({ generationId, messageId }) {
@@ -84,19 +97,17 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
   async function followActive(active) {
     const now = visit;
     await reload().catch(() => {});
-    if (now === visit && active?.generationId && !store.get().live) resume(active);
+    if (now === visit && active?.generationId && !store.get().live && pages.isAtNewest()) resume(active);
   }
 
   async function reload() {
     const { conversationId } = store.get();
     if (!conversationId) return;
-    const now = visit;
-    const conversation = await api.get(path(conversationId, `?limit=${PAGE}`));
-    if (now === visit) show(conversation);
+    await pages.reload();
   }
 
-  /** Show a conversation; an empty id is a new chat. */
-  async function open(conversationId) {
+  /** Show a conversation, at one of its messages if need be; an empty id is a new chat. */
+  async function open(conversationId, seq = 0) {
     const now = ++visit;
     begunElsewhere = null;
     lookAgain = false;
@@ -104,9 +115,9 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     store.set({ ...EMPTY, conversationId, loading: conversationId ? "loading" : "ready" });
     if (!conversationId) return;
     try {
-      const conversation = await api.get(path(conversationId, `?limit=${PAGE}`));
+      const conversation = await pages.first(conversationId, seq);
       if (now !== visit) return;
-      dropDeliveredDraft(conversation);
+      if (conversation.newerCursor === null) dropDeliveredDraft(conversation);
       show(conversation);
       if (lookAgain) catchUp();
     } catch (error) {
@@ -122,36 +133,6 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     if (!text) ui.restore("");
   }
 
-  async function loadOlder(limit = PAGE) {
-    const { conversationId, olderCursor, loading } = store.get();
-    if (!olderCursor || loading !== "ready") return;
-    store.set({ loading: "older" });
-    try {
-      const page = await api.get(path(conversationId, `?limit=${limit}&before=${olderCursor}`));
-      if (!isOpen(conversationId)) return;
-      store.set(({ messages }) => ({
-        messages: mergeOlder(messages, page.messages),
-        olderCursor: page.nextCursor,
-      }));
-    } catch (error) {
-      ui.trouble(error);
-    } finally {
-      if (isOpen(conversationId)) store.set({ loading: "ready" });
-    }
-  }
-
-  /** Load back to a message of the open conversation; its key, or null when it is not to be had. */
-  async function reach(conversationId, seq) {
-    for (let pages = 0; ; pages += 1) {
-      if (!isOpen(conversationId)) return null;
-      const { messages, olderCursor, loading } = store.get();
-      const message = messages.find((one) => one.seq === seq);
-      if (message) return message.key;
-      if (loading !== "ready" || !olderCursor || pages === REACH_PAGES || (messages[0]?.seq ?? 0) < seq) return null;
-      await loadOlder(REACH_PAGE);
-    }
-  }
-
   /** Look whether something happened here that no notice told of. */
   async function catchUp() {
     const { conversationId, live, loading, loadError } = store.get();
@@ -161,16 +142,21 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
       if (loadError.status !== 404) await open(conversationId);
       return;
     }
+    // It comes with the newest messages, once the reader goes there.
+    if (!pages.isAtNewest()) return;
     const now = visit;
     try {
       const { activeGeneration, messages } = await api.get(path(conversationId, "?limit=1"));
-      if (now !== visit || store.get().live) return;
+      if (now !== visit || store.get().live || !pages.isAtNewest()) return;
       const shown = store.get().messages.at(-1);
       const isNews = messages.at(-1)?.messageId !== shown?.messageId || shown?.status === "lost";
       if (activeGeneration || isNews) await reload();
     } catch (error) {
+      if (now !== visit) return;
       // The next look may do better; being signed out is for the reader to mend.
-      if (now === visit && error.status === 401) ui.trouble(error);
+      if (error.status === 401) ui.trouble(error);
+      // It was deleted, and nobody told this page.
+      if (error.status === 404) store.set({ ...EMPTY, conversationId, loading: "failed", loadError: error });
     }
   }
 
@@ -191,7 +177,8 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
   }
 
   return {
-    open, reload, loadOlder: () => loadOlder(), reach, send, regenerate, catchUp, lookAtMemory, onStarted,
+    open, reload, send, regenerate, catchUp, lookAtMemory, onStarted,
+    loadOlder: pages.loadOlder, loadNewer: pages.loadNewer, goToNewest: pages.goToNewest, reach: pages.reach,
     stop: answering.stop,
   };
 }

@@ -3,8 +3,10 @@
 const PAGE = 30;
 const TITLE_DELAYS_MS = [1500, 6000];
 
-const newestFirst = (a, b) =>
-  Number(b.pinned) - Number(a.pinned) || b.updatedAt.localeCompare(a.updatedAt);
+/** The order of the server's pages. */
+export const newestFirst = (a, b) =>
+  Number(b.pinned) - Number(a.pinned) || b.updatedAt.localeCompare(a.updatedAt)
+  || b.conversationId.localeCompare(a.conversationId);
 
 const isUntitled = (title) => !title || title === "New conversation";
 
@@ -35,7 +37,7 @@ export function createConversations({ api, store, onTrouble }) {
       // What was touched while the page was on its way is newer than the page.
       const keep = (one) => !known.has(one.conversationId) && (cursor || one.updatedAt >= started);
       store.set(({ items }) => ({
-        items: cursor ? [...items.filter(keep), ...page.items] : [...items.filter(keep), ...page.items].sort(newestFirst),
+        items: [...items.filter(keep), ...page.items].sort(newestFirst),
         itemsCursor: page.nextCursor,
         listError: null,
       }));
@@ -72,8 +74,9 @@ export function createConversations({ api, store, onTrouble }) {
     }
     if (store.get().listLoading) return true;
     const known = new Set(page.items.map((one) => one.conversationId));
-    const oldest = page.nextCursor ? page.items.at(-1).updatedAt : "";
-    const stays = (one) => !known.has(one.conversationId) && (one.updatedAt < oldest || one.updatedAt >= started);
+    const last = page.nextCursor && page.items.at(-1);
+    const isBeyond = (one) => Boolean(last) && newestFirst(last, one) < 0;
+    const stays = (one) => !known.has(one.conversationId) && (isBeyond(one) || one.updatedAt >= started);
     const fresh = page.items.filter((one) => !removedHere.has(one.conversationId)).map(toItem);
     store.set(({ items, itemsCursor }) => ({
       items: [...items.filter(stays), ...fresh].sort(newestFirst),

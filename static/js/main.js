@@ -40,7 +40,7 @@ const csrfToken = document.querySelector('meta[name="csrf-token"]').content;
 
 const api = createApi({ base: page.apiBase, csrfToken });
 const store = createStore({
-  conversationId: null, title: "", model: null, messages: [], olderCursor: null, summarySeq: null, live: null,
+  conversationId: null, title: "", model: null, messages: [], olderCursor: null, newerCursor: null, summarySeq: null, live: null,
   loading: "ready", loadError: null,
   items: [], itemsCursor: null, listLoading: false, listError: null, found: null,
   models: [],
@@ -82,6 +82,11 @@ const chat = createChat({
       refreshBudget();
     },
     state: tell,
+    left() {
+      forgetPlace();
+      thread.jumpToEnd();
+      toast("What you were reading was changed elsewhere. These are the newest messages.");
+    },
   },
 });
 
@@ -121,22 +126,42 @@ async function goToMessage(id, seq) {
     return;
   }
   shell.closeIfSmall();
-  if (id !== store.get().conversationId) {
-    history.pushState({}, "", linkTo(id, seq));
-    banner.hide();
-    thread.awaitMessage();
-    await chat.open(id);
-  }
-  await showMessage(id, seq);
+  if (location.pathname + location.hash !== linkTo(id, seq)) history.pushState({}, "", linkTo(id, seq));
+  await openAt(id, seq);
 }
 
-async function showMessage(id, seq) {
+/** Show a conversation: at one of its messages, or at the newest. */
+async function openAt(id, seq) {
+  const isNew = id !== store.get().conversationId;
+  if (seq) thread.awaitMessage();
+  if (isNew) {
+    banner.hide();
+    if (!seq) thread.jumpToEnd();
+    await chat.open(id, seq);
+  }
+  if (seq) await showMessage(id, seq, isNew);
+  else if (!isNew && (await chat.goToNewest())) thread.jumpToEnd();
+}
+
+async function showMessage(id, seq, isNew) {
   const key = await chat.reach(id, seq);
   if (key) thread.showMessage(key);
   else if (store.get().conversationId === id) {
-    thread.jumpToEnd();
-    if (store.get().loading === "ready") toast("This message is not here any more, or too far back to be shown.");
+    if (isNew) thread.jumpToEnd();
+    else thread.forgetMessage();
+    if (store.get().loading === "ready") toast("This message is not here any more.");
   }
+}
+
+/** Go to the newest messages; the address does not name an older one any more. */
+async function goToNewest() {
+  const isThere = await chat.goToNewest();
+  if (isThere) forgetPlace();
+  return isThere;
+}
+
+function forgetPlace() {
+  if (seqInHash()) history.replaceState({}, "", linkTo(store.get().conversationId));
 }
 
 // On a phone the keyboard would cover what was just opened.
@@ -148,6 +173,7 @@ function focusStart() {
 function send(text, options) {
   banner.hide();
   chat.send(text, options);
+  forgetPlace();
   thread.jumpToEnd();
 }
 
@@ -167,10 +193,12 @@ byId("memory").addEventListener("click", showMemory);
 store.watch(["conversationId"], ({ conversationId }) => { byId("memory").hidden = !conversationId; });
 
 const thread = createThread(
-  { scroller: byId("thread"), content: byId("thread-content"), list: byId("messages"), jump: byId("jump"), top: byId("older") },
+  { scroller: byId("thread"), content: byId("thread-content"), list: byId("messages"), jump: byId("jump"), top: byId("older"),
+    bottom: byId("newer") },
   {
-    store,
+    store, goToNewest,
     loadOlder: chat.loadOlder,
+    loadNewer: chat.loadNewer,
     memoryLine: createMemoryLine(showMemory),
     act: {
       say: announce,
@@ -251,10 +279,7 @@ store.watch(["title", "conversationId"], ({ title, conversationId }) => {
   document.title = conversationId && title ? `${title} · Parley` : "Parley";
 });
 
-window.addEventListener("popstate", () => {
-  thread.jumpToEnd();
-  chat.open(idInPath());
-});
+window.addEventListener("popstate", () => openAt(idInPath(), seqInHash()));
 
 listenForShortcuts({
   stop: () => {
@@ -300,10 +325,7 @@ function onNotice({ type, conversationId, generationId }) {
 
 for (const line of document.querySelectorAll("#flash li")) toast(line.textContent);
 const first = page.conversationId || idInPath();
-if (first && seqInHash()) {
-  thread.awaitMessage();
-  chat.open(first).then(() => showMessage(first, seqInHash()));
-} else chat.open(first);
+openAt(first, first && seqInHash());
 conversations.load();
 loadModels();
 refreshBudget();

@@ -13,28 +13,42 @@ export const localMessage = (key, role, content, extra = {}) => ({
 });
 
 /**
- * The newest page laid over what is shown: older messages stay, known ones keep their keys.
+ * A page of the conversation laid over what is shown: of that stays what the page goes on from, and
+ * known messages keep their keys. What lies elsewhere, or on a branch left by an edit, goes.
  * @param {Message[]} shown
  * @param {object[]} page  ascending
  */
-export function mergeNewest(shown, page) {
-  const first = page[0]?.seq ?? 0;
+export function mergePage(shown, page) {
   const bySeq = new Map(shown.filter((one) => one.seq !== null).map((one) => [one.seq, one.key]));
-  // Unconfirmed messages stand in the order in which the server stores them.
+  // Unconfirmed messages stand in the order in which the server stores them, as the newest of all.
   const spare = { user: [], assistant: [] };
   for (const one of shown) if (one.seq === null) spare[one.role].push(one.key);
-  const merged = page.map((one) => ({
+  const merged = [...page].reverse().map((one) => ({
     ...one,
-    key: bySeq.get(one.seq) ?? spare[one.role]?.shift() ?? one.messageId,
+    key: bySeq.get(one.seq) ?? spare[one.role]?.pop() ?? one.messageId,
   }));
-  return [...shown.filter((one) => one.seq !== null && one.seq < first), ...merged];
+  return [...upTo(shown, page[0]?.parentSeq), ...merged.reverse()];
+}
+
+/** The messages shown up to one of them; none when it is not shown. */
+function upTo(shown, seq) {
+  const place = seq ? shown.findIndex((one) => one.seq === seq) : -1;
+  return shown.slice(0, place + 1);
 }
 
 /** An older page put in front. */
 export function mergeOlder(shown, page) {
+  return [...fresh(shown, page), ...shown];
+}
+
+/** A newer page put behind. */
+export function mergeNewer(shown, page) {
+  return [...shown, ...fresh(shown, page)];
+}
+
+function fresh(shown, page) {
   const have = new Set(shown.map((one) => one.messageId));
-  const fresh = page.filter((one) => !have.has(one.messageId));
-  return [...fresh.map((one) => ({ ...one, key: one.messageId })), ...shown];
+  return page.filter((one) => !have.has(one.messageId)).map((one) => ({ ...one, key: one.messageId }));
 }
 
 /** The list with one message changed. */

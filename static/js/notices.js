@@ -10,6 +10,8 @@ const OPENING_MS = 8_000;
 const POLL_MS = 10_000;
 // Signed out or not allowed: asking again soon changes nothing.
 const REFUSED_MS = 60_000;
+// Everybody's notices may have been missed at one instant; not everybody asks at one.
+const SPREAD_MS = 5_000;
 
 /**
  * Keep a socket open and hand over its notices. `onGap` is called whenever some may have been
@@ -23,10 +25,19 @@ const REFUSED_MS = 60_000;
  * @param {object} options.waker  see wake.js
  */
 export async function listenForNotices({
-  url, onNotice, onGap, onRefused = () => {}, waker, signal, WebSocket, random,
+  url, onNotice, onGap, onRefused = () => {}, waker, signal, WebSocket, random = Math.random,
 }) {
   let failures = 0;
   let first = true;
+  let isLate = false;
+
+  async function lookSoon() {
+    if (isLate) return;
+    isLate = true;
+    await waker.sleep(random() * SPREAD_MS, signal);
+    isLate = false;
+    if (!signal?.aborted) onGap({ first: false });
+  }
 
   async function listenOnce() {
     const connection = new AbortController();
@@ -52,7 +63,7 @@ export async function listenForNotices({
           onGap({ first });
           first = false;
         }
-        if (frame.type === "notices.missed") onGap({ first: false });
+        if (frame.type === "notices.missed") lookSoon();
         else if (frame.type !== "ping" && frame.type !== "pong") onNotice(frame);
       },
     });

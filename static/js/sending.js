@@ -1,5 +1,6 @@
 // Sending a message and asking for another answer: shown at once, and taken back when refused.
 
+import { ApiError } from "./api.js";
 import { localMessage } from "./messages.js";
 import { uuid } from "./uuid.js";
 
@@ -14,8 +15,32 @@ const wasRefused = ({ status }) => status >= 400 && status < 500;
  * @param {() => number} deps.visit   changes whenever another conversation is opened
  * @param {{restore: (text: string) => void, refuse: (error: object) => void}} deps.ui
  */
-export function createSending({ api, store, drafts, list, navigate, answering, visit, onRefused, ui }) {
+export function createSending({ api, store, drafts, list, navigate, answering, visit, goToNewest, onRefused, ui }) {
   const path = (id, rest) => `/conversations/${id}${rest}`;
+  const stretchOf = ({ messages, olderCursor, newerCursor }) => ({ messages, olderCursor, newerCursor });
+  const CONNECTING = { answer: null, state: { kind: "connecting", text: "Connecting…" } };
+
+  /** Go to where a message will stand. False when that cannot be shown, or an answer is under way there. */
+  async function goToEnd(text) {
+    const now = visit();
+    store.set({ live: { generationId: null, stopping: false } });
+    const isThere = await goToNewest();
+    if (now !== visit()) return false;
+    const isFree = !store.get().live?.generationId;
+    if (isFree) store.set({ live: null });
+    if (isThere && isFree) return true;
+    ui.restore(text);
+    if (isThere) {
+      ui.refuse(new ApiError({ code: "generation_active", message: "An answer is still being written here.", status: 409 }));
+    }
+    return false;
+  }
+
+  /** Take back what a refused request had put on the page, unless the reader looks elsewhere by now. */
+  function takeBack(before, { key }) {
+    const isShown = store.get().messages.some((one) => one.key === key);
+    store.set({ live: null, ...(isShown && stretchOf(before)) });
+  }
 
   /** The id to send to, or null when the reader went elsewhere while a new one was made. */
   async function ensureConversation(now, key) {
@@ -54,6 +79,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
   /** Send a text; when it is refused, it goes back to the composer with the reason. */
   async function send(text, { parentSeq } = {}) {
     if (store.get().live) return;
+    if (parentSeq === undefined && store.get().newerCursor !== null && !(await goToEnd(text))) return;
     const before = store.get();
     const now = visit();
     const { sent } = drafts.read(before.conversationId);
@@ -66,7 +92,10 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
       : before.messages.filter((one) => one.seq !== null && one.seq <= parentSeq);
     store.set({
       live: { generationId: null, stopping: false },
-      messages: [...kept, user, { ...answer, live: { answer: null, state: { kind: "connecting", text: "Connecting…" } } }],
+      messages: [...kept, user, { ...answer, live: CONNECTING }],
+      // An edit ends here: what followed is on another branch.
+      newerCursor: null,
+      olderCursor: parentSeq === null ? null : before.olderCursor,
     });
     try {
       const id = await ensureConversation(now, key);
@@ -85,7 +114,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
       const { conversationId } = store.get();
       drafts.write(conversationId, { text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
       if (now !== visit()) return;
-      store.set({ live: null, messages: before.messages });
+      takeBack(before, user);
       ui.restore(text);
       onRefused(error);
     }
@@ -108,7 +137,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
       await answering.follow({ key: answer.key, submit });
     } catch (error) {
       if (now !== visit()) return;
-      store.set({ live: null, messages: before.messages });
+      takeBack(before, answer);
       onRefused(error);
     }
   }

@@ -19,7 +19,8 @@ from conversations.eventlog import StreamKey
 from conversations.eventlog.cluster import ClusterEventLog
 from conversations.eventlog.redis import RedisEventLog
 from conversations.models import Conversation
-from llm.conf import get_registry
+from llm.conf import get_registry, set_local_endpoint
+from tests.conversations.lanes import describe
 from tests.conversations.memories import use_hosted
 from tests.factories import make_conversation
 from tests.fakes.provider_process import ScriptedProvider
@@ -148,3 +149,36 @@ async def redis_log(
     log = ClusterEventLog() if isinstance(store, ValkeyCluster) else RedisEventLog()
     yield log
     await log.aclose()
+
+
+@pytest.fixture(scope="module")
+def other_process() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def other(other_process: ScriptedProvider) -> ScriptedProvider:
+    """A second provider."""
+    other_process.reset()
+    return other_process
+
+
+@pytest.fixture
+async def two_lanes(
+    request: pytest.FixtureRequest,
+    provider: ScriptedProvider,
+    other: ScriptedProvider,
+    settings: Settings,
+    tmp_path: Path,
+) -> AsyncIterator[None]:
+    """Two providers with a model each; the parameter is what is said of the first."""
+    path = tmp_path / "models.toml"
+    path.write_text(describe(provider.url, other.url, **getattr(request, "param", {})))
+    settings.MODELS_FILE = str(path)
+    settings.ANTHROPIC_API_KEY = settings.LOCAL_MODEL_URL = ""
+    settings.SENDS_PER_MINUTE = {"free": 1000, "pro": 1000}
+    set_local_endpoint(None)
+    yield
+    await get_registry().aclose()
+    set_local_endpoint(None)

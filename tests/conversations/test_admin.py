@@ -18,6 +18,9 @@ from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import ApiToken, BudgetPeriod, User
 from chatbot.accounts.tokens import create_token
+from chatbot.audit.log import record
+from chatbot.audit.models import AuditEntry
+from chatbot.audit.naming import name_of
 from conversations.models import Conversation, Generation, Message, ModelOverride, Worker
 from conversations.sealing import open_cipher, seal_column, seal_comment
 from conversations.workers import WorkerLoad, report_worker
@@ -29,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "canary"
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 KNOWN = {User, ApiToken, BudgetPeriod, EmailAddress, Authenticator}
-KNOWN |= {Conversation, Generation, ModelOverride, Worker}
+KNOWN |= {Conversation, Generation, ModelOverride, Worker, AuditEntry}
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -50,6 +53,7 @@ def secrets(user: User) -> list[str]:
     report_worker(WorkerLoad("host:1:a", 1, 4, is_draining=False))
     ModelOverride.objects.create(name="smollm2-135m")
     token = create_token(user, label="laptop")
+    record(name_of(user), "user.changed", name_of(user), changes={"plan": ["free", "pro"]})
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     secret = get_adapter().encrypt(f"{CANARY} two-factor")
     Authenticator.objects.create(user=user, type="totp", data={"secret": secret})

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from threading import Event
 from time import monotonic
-from typing import Any
 
 import pytest
 from django.db import OperationalError
-from django.utils import timezone
 from pytest_django import Settings
 
-from chatbot.accounts.budgets import read_budget
-from chatbot.accounts.limits import read_rate
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.tasks import spawn
 from conversations.admission import SlotAdmission, Work, take_work
 from conversations.eventlog import EventLog
 from conversations.events import EventType
-from conversations.models import Generation, Message, State
-from conversations.queueboard import QueueBoard
+from conversations.models import Generation, State
 from llm.admission.desk import Desk
-from llm.admission.load import NAME, LaneLoad, encode
 from llm.admission.memory import MemorySlots
 from llm.admission.slots import Ask, Lane, View
-from llm.conf import get_load, get_registry, get_slots, set_local_endpoint, set_overrides
+from llm.conf import get_registry, get_slots, set_overrides
 from llm.overrides import Override
 from tests.conversations.conftest import ApiClient
-from tests.conversations.rows import queue_generation
+from tests.conversations.lanes import enqueue, said_of_first
+from tests.conversations.rows import fill_line
 from tests.conversations.test_worker import follow_until
 from tests.conversations.workers import working
 from tests.degraded.device import eventually
@@ -40,77 +34,10 @@ from tests.sse import Frame, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ENDPOINT = """
-[[endpoint]]
-name = "{name}"
-protocol = "anthropic"
-base_url = "{url}"
-{limits}
-
-[[model]]
-name = "{name}"
-display_name = "{name}"
-provider = "{name}"
-model_id = "{name}"
-tier = "{tier}"
-context_window = 8192
-max_output = 1024
-answer_tokens = 512
-continuation = "prefill"
-fallbacks = {fallbacks}
-{price}
-"""
-FREE = "free = true"
-DEAR = """prices_read = 2026-01-01
-price = { input = 1_000_000, output = 1_000_000, cache_write = 1_250_000, cache_read = 100_000 }"""
-
-
-@pytest.fixture(scope="module")
-def other_process() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def other(other_process: ScriptedProvider) -> ScriptedProvider:
-    other_process.reset()
-    return other_process
-
-
-@pytest.fixture
-async def two_lanes(
-    request: pytest.FixtureRequest,
-    provider: ScriptedProvider,
-    other: ScriptedProvider,
-    settings: Settings,
-    tmp_path: Path,
-) -> AsyncIterator[None]:
-    """Two providers with a model each; the parameter is what is said of the first."""
-    said = {"limits": "", "fallbacks": "[]"} | getattr(request, "param", {})
-    text = ENDPOINT.format(name="first", url=provider.url, tier="smart", price=DEAR, **said)
-    rest = {"limits": "", "fallbacks": "[]", "tier": "fast", "price": FREE}
-    text += ENDPOINT.format(name="second", url=other.url, **rest)
-    (tmp_path / "models.toml").write_text(text)
-    settings.MODELS_FILE = str(tmp_path / "models.toml")
-    settings.ANTHROPIC_API_KEY = settings.LOCAL_MODEL_URL = ""
-    settings.SENDS_PER_MINUTE = {"free": 1000, "pro": 1000}
-    set_local_endpoint(None)
-    yield
-    await get_registry().aclose()
-    set_local_endpoint(None)
-
-
-def said_of_first(**said: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("two_lanes", [said], indirect=True)
-
 
 def look(lane: str) -> View:
     (view,) = get_slots().exchange([Ask(Lane(lane))], lease_ms=1)
     return view
-
-
-async def enqueue(api: ApiClient, model: str, content: str = "Hi") -> dict[str, str]:
-    return await api.enqueue(await api.new_conversation(model=model), content)
 
 
 async def rows(state: State) -> list[Generation]:
@@ -407,134 +334,3 @@ async def test_a_look_for_work_that_was_given_up_keeps_no_slot_and_no_claim(
     await db_call(eventually, look_again, within_s=10)
     assert [work.claim.claims for work in found] == [1, 1]
     assert await db_call(in_flight) == 2
-
-
-# --- the door ---------------------------------------------------------------------------------
-
-
-async def fill_line(user: User, count: int, **fields: Any) -> None:
-    fields = {"routed_model": "smollm2-135m"} | fields
-    for _ in range(count):
-        await db_call(queue_generation, user, **fields)
-
-
-async def publish_line(event_log: EventLog) -> None:
-    await QueueBoard(event_log, get_slots(), "test").post()
-    # It is read once a second at most.
-    get_load.cache_clear()
-
-
-def announce_line(lane: str, *, wait_s: float) -> None:
-    """Publish a line without anybody in it."""
-    now = timezone.now().timestamp()
-    load = LaneLoad({"free": 10}, 10 / wait_s, [(now - 60, 10)], virtual=now, at=now, speed=1.0)
-    get_slots().publish(NAME, encode({lane: load}), keep_ms=60_000)
-    get_load.cache_clear()
-
-
-async def test_beyond_the_bound_a_send_is_refused_before_anything_is_counted(
-    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
-) -> None:
-    settings.QUEUE_LIMIT = 3
-    conversation = await api.new_conversation()
-    await fill_line(user, 3)
-    await publish_line(event_log)
-
-    def counters() -> tuple[object, ...]:
-        return (
-            [window.remaining for window in read_rate(user).windows],
-            read_budget(user, now=timezone.now()),
-            Message.objects.count(),
-            Generation.objects.count(),
-        )
-
-    before = await db_call(counters)
-    path = f"/conversations/{conversation}/messages"
-    response = await api.call("post", path, {"content": "Hi"})
-    error = response.json()["error"]
-    assert (response.status_code, error["code"]) == (503, "busy")
-    assert error["retryAfter"] >= 1
-    assert int(response["Retry-After"]) == error["retryAfter"]
-    assert await db_call(counters) == before
-
-
-async def test_a_wait_beyond_patience_is_refused_and_others_are_not(
-    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
-) -> None:
-    # Nothing is known of how fast the line moves: ten seconds each, one at a time.
-    settings.QUEUE_PATIENCE_S = 25
-    conversation = await api.new_conversation()
-    await fill_line(user, 4)
-    await publish_line(event_log)
-    path = f"/conversations/{conversation}/messages"
-    assert (await api.call("post", path, {"content": "Hi"})).status_code == 503
-    settings.QUEUE_PATIENCE_S = 45
-    assert await api.enqueue(conversation, "Hi")
-
-
-async def test_the_next_sends_count_before_the_line_is_looked_at_again(
-    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
-) -> None:
-    settings.QUEUE_LIMIT = 5
-    await fill_line(user, 3)
-    await publish_line(event_log)
-    conversations = [await api.new_conversation() for _ in range(3)]
-    sent = [
-        (
-            await api.call(
-                "post",
-                f"/conversations/{one}/messages",
-                {"content": "Hi"},
-                accept="application/json",
-            )
-        ).status_code
-        for one in conversations
-    ]
-    assert sent == [202, 202, 503]
-
-
-async def test_a_retried_send_is_never_refused_for_a_line(
-    api: ApiClient, user: User, models: None, event_log: EventLog, settings: Settings
-) -> None:
-    conversation = await api.new_conversation()
-    key = {"idempotency-key": "the-same"}
-    first = await api.enqueue(conversation, "Hi", **key)
-    settings.QUEUE_LIMIT = 1
-    await publish_line(event_log)
-    assert await api.enqueue(conversation, "Hi", **key) == first
-
-
-async def test_auto_turns_to_a_cheaper_model_while_the_line_is_long(
-    api: ApiClient, user: User, two_lanes: None, event_log: EventLog
-) -> None:
-    asked = (
-        "Prove step by step that the square root of two is irrational, then derive it in Python."
-    )
-    before = await enqueue(api, "auto", asked)
-    assert (
-        await db_call(Generation.objects.get, pk=before["generationId"])
-    ).routed_model == "first"
-    announce_line("first", wait_s=30)
-    after = await db_call(
-        Generation.objects.get, pk=(await enqueue(api, "auto", asked))["generationId"]
-    )
-    assert (after.routed_model, after.route_reason) == ("second", "others are busy")
-    # Who chose a model gets it, and waits.
-    chosen = await enqueue(api, "first", asked)
-    assert (
-        await db_call(Generation.objects.get, pk=chosen["generationId"])
-    ).routed_model == "first"
-
-
-async def test_while_the_line_is_long_an_answer_gets_a_shorter_context(
-    api: ApiClient, user: User, models: None, event_log: EventLog, provider: ScriptedProvider
-) -> None:
-    conversation = await api.new_conversation()
-    async with working(event_log, "only", concurrency=1):
-        for _ in range(3):
-            await api.send(conversation, "area " * 1_250)
-        assert len(provider.requests()[-1]["body"]["messages"]) == 5
-        announce_line("local", wait_s=30)
-        await api.send(conversation, "area " * 1_250)
-    # The question is whole, and one exchange is left before it.
-    assert len(provider.requests()[-1]["body"]["messages"]) == 3

@@ -10,8 +10,13 @@ from pytest_django import Settings
 from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import User
 from conversations.models import Conversation, Generation, Message, Role, Status
-from conversations.prompts import ContentUnavailable, count_prompt, load_task, system_text
-from conversations.queries import walk_sizes
+from conversations.prompts import (
+    ContentUnavailable,
+    count_prompt,
+    load_task,
+    read_sizes,
+    system_text,
+)
 from conversations.sealing import open_cipher, seal_column
 from llm.catalog import ModelSpec
 from llm.catalog_file import load_catalog
@@ -140,7 +145,7 @@ def test_counting_opens_no_message_and_stays_within_the_window(user: User, spec:
     for seq in range(1, 9):
         put_message(conversation, seq, f"message {seq}", parent=seq - 1 or None, token_count=100)
     damage(conversation=conversation)
-    whole = count_prompt(walk_sizes(conversation.pk, 8), "", spec)
+    whole = count_prompt(read_sizes(conversation.pk, 8, [spec]), "", spec)
     assert 800 <= whole < 900
     narrow = replace(spec, context_window=500, answer_tokens=100)
-    assert 300 <= count_prompt(walk_sizes(conversation.pk, 8), "", narrow) <= 400
+    assert 300 <= count_prompt(read_sizes(conversation.pk, 8, [spec]), "", narrow) <= 400

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from prometheus_client import REGISTRY
 
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
+from conversations.contextcache.store import forget_contexts
+from conversations.history import PageRequest, read_conversation
 from conversations.models import Conversation, Message, Role, Status
-from conversations.queries import read_conversation
 from conversations.sealing import open_cipher, open_message, seal_message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
@@ -54,7 +57,7 @@ def test_what_does_not_open_says_so_and_raises_an_alert(user: User) -> None:
     write(conversation, 2, "to be damaged")
     Message.objects.filter(seq=2).update(content_sealed=b"\x01damaged")
     before = unreadable_count()
-    seen = read_conversation(user.pk, conversation.pk, before=None, limit=10)
+    seen = read_conversation(user.pk, conversation.pk, PageRequest(limit=10))
     assert [message["status"] for message in seen["messages"]] == ["complete", "unavailable"]
     assert seen["messages"][1]["content"] is None
     assert unreadable_count() == before + 1
@@ -64,7 +67,7 @@ def test_a_lost_data_key_leaves_the_list_readable(user: User) -> None:
     conversation = make_conversation(user, title="A title")
     write(conversation, 1, "gone")
     Conversation.objects.filter(pk=conversation.pk).update(wrapped_key=b"")
-    seen = read_conversation(user.pk, conversation.pk, before=None, limit=10)
+    seen = read_conversation(user.pk, conversation.pk, PageRequest(limit=10))
     assert seen["title"] == "Content unavailable"
     assert seen["messages"][0]["content"] is None
 
@@ -77,6 +80,8 @@ async def test_what_does_not_open_never_reaches_a_model(
     await api.send(conversation, "First question")
     damaged = Message.objects.filter(conversation_id=conversation, seq=2)
     await db_call(damaged.update, content_sealed=b"\x01damaged")
+    # Where it is cached it was opened before, and that is what was said.
+    await db_call(forget_contexts, [UUID(conversation)])
     frames = await api.send(conversation, "Second question")
     assert frames[-1].event == "done"
     sent = provider.requests()[-1]["raw"]

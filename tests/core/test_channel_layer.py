@@ -10,6 +10,7 @@ import pytest
 from pytest_django import Settings
 
 from chatbot.core.channel_layer import MISSED, MOST_WAITING, PatientChannelLayer
+from tests.stores import Valkey
 
 WITHIN_S = 20.0
 GROUP = "user.1"
@@ -75,3 +76,20 @@ async def test_a_reader_with_room_left_misses_nothing(layer: PatientChannelLayer
         assert await hear(layer, witness) == number
     heard = [await hear(layer, idler) for _ in range(MOST_WAITING)]
     assert heard == list(range(MOST_WAITING))
+
+
+@pytest.mark.redis
+async def test_who_listened_while_the_way_from_redis_was_broken_hears_that_something_was_missed(
+    valkey: Valkey,
+) -> None:
+    layer = PatientChannelLayer()
+    reader = await join(layer)
+    await tell(layer, 1)
+    assert await hear(layer, reader) == 1
+    await asyncio.to_thread(valkey.kill9)
+    late = await join(layer)
+    await asyncio.to_thread(valkey.start)
+    assert [await hear(layer, who) for who in (reader, late)] == [MISSED, MISSED]
+    await tell(layer, 2)
+    assert [await hear(layer, who) for who in (reader, late)] == [2, 2]
+    await layer.flush()

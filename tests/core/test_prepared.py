@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from chatbot.accounts.models import BudgetPeriod, User
 from chatbot.core.prepared import PreparedSelect, PreparedUpdate, insert
-from conversations.models import Conversation
+from conversations.models import Conversation, Generation
+from conversations.models.generation import ACTIVE_STATES
 from tests.factories import make_conversation, make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,3 +95,17 @@ def test_a_value_without_a_place_is_a_mistake_that_shows_at_once(user: User) -> 
     )
     with pytest.raises(ValueError, match="tokens"):
         forgetful(user=user.pk, tokens=1)
+
+
+def test_what_never_changes_is_part_of_the_statement(user: User) -> None:
+    active = PreparedSelect(
+        lambda at: Generation.objects.filter(
+            user_id=at.user, state__in=ACTIVE_STATES, attempt__gt=3
+        ).values_list("pk"),
+        user=UUID,
+    )
+    assert active.tuples(user=user.pk) == []
+    sql, values, _ = active._fill({"user": user.pk})
+    assert len(values) == sql.count("%s") == 1
+    assert "IN ('queued', 'running')" in sql
+    assert "> 3" in sql

@@ -19,7 +19,7 @@ EVENTS = {"queued", "started", "delta", "snapshot", *TERMINAL}
 PASSING_STATUSES = {429, 503}
 # A WebSocket that does not open says no more than that, to a browser; and a server that ends says
 # "Internal Server Error" to whom it cannot serve any more.
-PASSING_CODES = {"unavailable", "rate_limited", "handshake", "Internal Server Error"}
+PASSING_CODES = {"busy", "unavailable", "rate_limited", "handshake", "Internal Server Error"}
 CLOSES_WITHIN_S = 10.0
 REPLY_S = 10.0
 CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5)

@@ -11,11 +11,13 @@ from tests.faults.cluster import running_cluster
 from tests.faults.dealing import DECK_ROUNDS, FIRST_DEALT, TARGETS, deck_seeds, make_round
 from tests.faults.plan import ANSWER_FAULTS, PROCESS_FAULTS, STORE_FAULTS
 from tests.faults.report import as_table
-from tests.faults.rounds import ROUND_SCHEDULES, Arena, Tally, describe
+from tests.faults.rounds import Arena, Tally, describe
 from tests.faults.trouble import ACTS
 
 # The same deck each time: what gates a change does not depend on luck.
 GATE_DECK = 0
+# Enough for each of its faults to meet somebody.
+GATE_SCHEDULES = 40
 EVERY_KIND = {*PROCESS_FAULTS, *STORE_FAULTS, *(f"answer {kind}" for kind in ANSWER_FAULTS)}
 
 
@@ -40,7 +42,7 @@ def test_a_deck_holds_every_fault_once_and_those_of_processes_for_each_of_them(d
 
 def test_a_dealt_round_fails_a_call_in_each_way_and_two_in_a_row() -> None:
     (seed, *_) = deck_seeds(GATE_DECK)
-    answers = [one.answers[0] for one in make_round(seed, size=ROUND_SCHEDULES).schedules]
+    answers = [one.answers[0] for one in make_round(seed, size=GATE_SCHEDULES).schedules]
     singles, pairs = answers[: len(ANSWER_FAULTS)], answers[len(ANSWER_FAULTS) :]
     assert {len(one.provider_faults) for one in singles} == {1}
     kinds = {
@@ -59,7 +61,7 @@ def test_every_fault_that_is_drawn_can_be_made() -> None:
 @pytest.fixture
 async def arena() -> AsyncIterator[Arena]:
     async with running_cluster() as cluster:
-        arena = await Arena.open(cluster, people=ROUND_SCHEDULES)
+        arena = await Arena.open(cluster, people=GATE_SCHEDULES)
         yield arena
         await arena.aclose()
 
@@ -71,7 +73,7 @@ async def test_no_promise_is_broken_whatever_is_killed(
 ) -> None:
     tally, start = Tally(), time.monotonic()
     for seed in deck_seeds(GATE_DECK):
-        answers = await arena.run(make_round(seed, size=ROUND_SCHEDULES), tally)
+        answers = await arena.run(make_round(seed, size=GATE_SCHEDULES), tally)
         found = describe(tally.violations, answers)
         assert not tally.violations, f"make faults SEED={seed}\n{found}"
     with capsys.disabled():

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { createDrafts } from "../../static/js/drafts.js";
 import { explain } from "../../static/js/errors.js";
-import { hasRecentText, localMessage, mergeNewest, mergeOlder, settleAnswer } from "../../static/js/messages.js";
+import { hasRecentText, localMessage, settleAnswer } from "../../static/js/messages.js";
 import { createStore } from "../../static/js/store.js";
 import { dayGroup, duration, queueWords } from "../../static/js/time.js";
 import { usageWords } from "../../static/js/usage.js";
@@ -46,18 +46,6 @@ test("every refusal says what to do", () => {
   assert.match(error(409, { code: "generation_active" }).text, /kept here/);
   assert.equal(error(403, { code: "csrf_failed" }).action, "reload");
   assert.equal(error(418).text, "M.");
-});
-
-test("a page fetched again keeps the keys of what is shown", () => {
-  const shown = [
-    { key: "k1", messageId: "m1", seq: 1, role: "user" },
-    { key: "k2", messageId: "m2", seq: 2, role: "assistant" },
-    localMessage("k3", "user", "hi"),
-    localMessage("k4", "assistant", ""),
-  ];
-  const page = [2, 3, 4].map((seq) => ({ messageId: `m${seq}`, seq, role: seq % 2 ? "user" : "assistant" }));
-  assert.deepEqual(mergeNewest(shown, page).map((one) => one.key), ["k1", "k2", "k3", "k4"]);
-  assert.deepEqual(mergeOlder(page, [{ messageId: "m1", seq: 1 }, { messageId: "m2", seq: 2 }]).map((one) => one.seq), [1, 2, 3, 4]);
 });
 
 test("a settled answer takes the stored message", () => {

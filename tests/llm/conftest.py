@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,12 +10,6 @@ from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
 from tests.fakes.provider_process import ScriptedProvider
-
-
-@pytest.fixture(scope="session")
-def provider_process() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider() as scripted:
-        yield scripted
 
 
 @pytest.fixture

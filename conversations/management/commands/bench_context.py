@@ -2,16 +2,42 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from tests.bench.continuing import run_continue_benchmark
+from tests.bench.history import run_history_benchmark
+from tests.bench.listing import run_list_benchmark
 from tests.bench.search import run_search_benchmark
 
-SECTIONS = ("search",)
+
+class Result(Protocol):
+    def table(self) -> str: ...
+    def as_json(self) -> dict[str, Any]: ...
+    def broken_promises(self) -> Iterator[str]: ...
+
+
+Told = Callable[[int], object]
+# A section: what runs it, of how many, and how many rows it makes for each.
+SECTIONS: dict[str, tuple[Callable[[int, Told], Result], str, int]] = {
+    "continue": (
+        lambda size, told: run_continue_benchmark(messages=size, told=told),
+        "messages",
+        1,
+    ),
+    "search": (lambda size, told: run_search_benchmark(messages=size, told=told), "messages", 1),
+    "history": (lambda size, told: run_history_benchmark(messages=size, told=told), "messages", 2),
+    "list": (
+        lambda size, told: run_list_benchmark(conversations=size, told=told),
+        "conversations",
+        1,
+    ),
+}
 
 
 class Command(BaseCommand):
@@ -21,20 +47,28 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("section", choices=SECTIONS, nargs="?", default=SECTIONS[0])
+        parser.add_argument("section", choices=SECTIONS, nargs="?", help="all of them without")
         parser.add_argument("--messages", type=int, default=100_000, help="of one person")
+        parser.add_argument("--conversations", type=int, default=10_000, help="of one person")
         parser.add_argument("--json", type=Path, metavar="FILE")
         parser.add_argument(
-            "--check", action="store_true", help="fail when docs/search.md promises more"
+            "--check", action="store_true", help="fail when the documentation promises more"
         )
 
     def handle(self, **options: Any) -> None:
         call_command("migrate", verbosity=0)
-        with tqdm(total=options["messages"], unit="message", disable=None, leave=False) as bar:
-            result = run_search_benchmark(messages=options["messages"], told=bar.update)
-        self.stdout.write(result.table())
+        chosen = [options["section"]] if options["section"] else list(SECTIONS)
+        results: dict[str, Any] = {}
+        broken: list[str] = []
+        for name in chosen:
+            run, unit, times = SECTIONS[name]
+            size = options[unit]
+            with tqdm(total=size * times, unit="row", disable=None, leave=False) as bar:
+                result = run(size, bar.update)
+            self.stdout.write(f"{result.table()}\n\n")
+            results[name] = result.as_json()
+            broken += result.broken_promises()
         if options["json"]:
-            options["json"].write_text(json.dumps({"search": result.as_json()}, indent=1) + "\n")
-        broken = list(result.broken_promises())
+            options["json"].write_text(json.dumps(results, indent=1) + "\n")
         if options["check"] and broken:
             raise CommandError("\n".join(broken))

@@ -6,23 +6,30 @@ const NEAR_END_PX = 48;
  * @param {HTMLElement} scroller
  * @param {HTMLElement} content   what grows inside it
  * @param {HTMLButtonElement} jump "Jump to latest"
+ * @param {object} deps
+ * @param {() => boolean} deps.hasEnd  whether the end of what is shown is the newest of all
+ * @param {() => void} deps.onJump     the reader wants to go there
  */
-export function createStickyScroll(scroller, content, jump) {
+export function createStickyScroll(scroller, content, jump, { hasEnd, onJump }) {
   let stuck = true;
   let lastTop = 0;
 
   const distance = () => scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
+  const refresh = () => {
+    jump.hidden = stuck && hasEnd();
+  };
   const setStuck = (value) => {
     stuck = value;
-    jump.hidden = stuck;
+    refresh();
   };
   const toEnd = () => {
-    if (stuck) scroller.scrollTop = scroller.scrollHeight;
+    if (stuck && hasEnd()) scroller.scrollTop = scroller.scrollHeight;
   };
+  const isNearEnd = () => hasEnd() && distance() < NEAR_END_PX;
 
   scroller.addEventListener("scroll", () => {
     const top = scroller.scrollTop;
-    if (distance() < NEAR_END_PX) setStuck(true);
+    if (isNearEnd()) setStuck(true);
     // Only a reader scrolls up; our own moves go down.
     else if (top < lastTop - 1) setStuck(false);
     lastTop = top;
@@ -36,23 +43,27 @@ export function createStickyScroll(scroller, content, jump) {
   new ResizeObserver(toEnd).observe(content);
   new ResizeObserver(toEnd).observe(scroller);
 
-  const jumpToEnd = () => {
-    setStuck(true);
-    toEnd();
-  };
-  jump.addEventListener("click", jumpToEnd);
+  jump.addEventListener("click", onJump);
 
   return {
-    jumpToEnd,
+    jumpToEnd() {
+      setStuck(true);
+      toEnd();
+    },
     toEnd,
+    refresh,
     /** Stop following the end, to look at something else. */
     leaveEnd: () => setStuck(false),
-    /** Run `change`, which adds something above, without moving what the reader looks at. */
-    keepPlace(change) {
-      const before = scroller.scrollHeight - scroller.scrollTop;
+    /** Follow the end again if it is in view. */
+    look: () => setStuck(isNearEnd()),
+    /** Run `change`, which may add something above `anchor`, without moving what the reader looks at. */
+    keepPlace(change, anchor) {
+      const before = anchor.offsetTop;
       change();
-      scroller.scrollTop = scroller.scrollHeight - before;
+      scroller.scrollTop += anchor.offsetTop - before;
       lastTop = scroller.scrollTop;
     },
+    /** How much there is above and below what is in view, in pixels. */
+    room: () => ({ above: scroller.scrollTop, below: distance() }),
   };
 }

@@ -5,19 +5,35 @@ import { firstAsSaid } from "./memory.js";
 import { createMessage } from "./message.js";
 import { createStickyScroll } from "./scroll.js";
 
+// More is fetched when so little is left to scroll.
+const NEAR_EDGE_PX = 600;
+// After a failure the reader has to scroll again, and not at once.
+const PAUSE_MS = 3_000;
+
 /**
- * @param {object} elements {scroller, content, list, jump, top}
- * @param {object} deps     {store, act, loadOlder, memoryLine}
+ * @param {object} elements {scroller, content, list, jump, top, bottom}
+ * @param {object} deps
+ * @param {() => Promise<boolean>} deps.loadOlder   true when something came; so is loadNewer
+ * @param {() => Promise<boolean>} deps.goToNewest  true when the newest messages are shown
  */
-export function createThread({ scroller, content, list, jump, top }, { store, act, loadOlder, memoryLine }) {
+export function createThread({ scroller, content, list, jump, top, bottom },
+  { store, act, loadOlder, loadNewer, goToNewest, memoryLine }) {
   const views = new Map();
-  const scroll = createStickyScroll(scroller, content, jump);
+  const scroll = createStickyScroll(scroller, content, jump, {
+    hasEnd: () => store.get().newerCursor === null,
+    async onJump() {
+      if (!(await goToNewest())) return;
+      wanted = null;
+      scroll.jumpToEnd();
+    },
+  });
   let drawnFor = null;
   let firstKey = null;
   // The key of a message to be shown once it is drawn; true while it is not known yet.
   let wanted = null;
+  let pausedUntil = 0;
 
-  function drawMessages(messages, busy) {
+  function drawMessages(messages, { busy, hasEnd }) {
     const keys = new Set(messages.map((one) => one.key));
     for (const [key, view] of views) {
       if (keys.has(key)) continue;
@@ -32,7 +48,7 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
         view = { ...createMessage(message, act), message: null, context: "" };
         views.set(message.key, view);
       }
-      const last = index === messages.length - 1;
+      const last = hasEnd && index === messages.length - 1;
       const context = `${busy}${last}`;
       if (view.message !== message || view.context !== context) {
         view.update(message, { busy, last });
@@ -51,22 +67,37 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
   }
 
   function draw() {
-    const { conversationId, messages, live, loading, olderCursor, summarySeq } = store.get();
+    const { conversationId, messages, live, loading, olderCursor, newerCursor, summarySeq } = store.get();
     const opened = drawnFor !== conversationId;
-    const older = !opened && firstKey !== null && messages[0]?.key !== firstKey && views.has(firstKey);
+    const grewAbove = !opened && messages[0]?.key !== firstKey && messages.some(({ key }) => key === firstKey);
     const change = () => {
-      drawMessages(messages, Boolean(live));
+      drawMessages(messages, { busy: Boolean(live), hasEnd: newerCursor === null });
       drawMemoryLine(messages, summarySeq);
+      top.hidden = !olderCursor;
+      bottom.hidden = !newerCursor;
     };
-    if (older) scroll.keepPlace(change);
+    if (grewAbove) scroll.keepPlace(change, views.get(firstKey).element);
     else change();
-    top.hidden = !olderCursor;
     top.classList.toggle("is-loading", loading === "older");
+    bottom.classList.toggle("is-loading", loading === "newer");
     if (opened && messages.length && !wanted) scroll.jumpToEnd();
     if (messages.length || loading !== "loading") drawnFor = conversationId;
     firstKey = messages[0]?.key ?? null;
     if (views.has(wanted)) reveal(views.get(wanted).element);
+    scroll.refresh();
     scroll.toEnd();
+    fetchMore();
+  }
+
+  /** Fetch what comes next where the reader is about to arrive. */
+  async function fetchMore() {
+    const { loading, olderCursor, newerCursor, messages } = store.get();
+    if (wanted || loading !== "ready" || !messages.length || performance.now() < pausedUntil) return;
+    const { above, below } = scroll.room();
+    let load = null;
+    if (olderCursor && above < NEAR_EDGE_PX) load = loadOlder;
+    else if (newerCursor && below < NEAR_EDGE_PX) load = loadNewer;
+    if (load && !(await load())) pausedUntil = performance.now() + PAUSE_MS;
   }
 
   function reveal(element) {
@@ -80,11 +111,11 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
     requestAnimationFrame(() => element.classList.add("is-found"));
   }
 
-  new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && loadOlder(),
-    { root: scroller, rootMargin: "600px 0px 0px" }).observe(top);
+  scroller.addEventListener("scroll", throttleToFrame(fetchMore), { passive: true });
 
   const redraw = throttleToFrame(draw);
-  store.watch(["messages", "live", "conversationId", "loading", "olderCursor", "summarySeq", "models"], redraw);
+  store.watch(["messages", "live", "conversationId", "loading", "olderCursor", "newerCursor", "summarySeq", "models"],
+    redraw);
 
   return {
     jumpToEnd() {
@@ -95,6 +126,11 @@ export function createThread({ scroller, content, list, jump, top }, { store, ac
     awaitMessage() {
       wanted = true;
       scroll.leaveEnd();
+    },
+    /** It cannot be shown: stay where the page is. */
+    forgetMessage() {
+      wanted = null;
+      scroll.look();
     },
     showMessage(key) {
       wanted = key;

@@ -146,6 +146,21 @@ def test_a_lane_whose_provider_asks_for_it_rests(keeper: Keeper) -> None:
     assert not desk.is_resting(LANE)
 
 
+def test_where_a_provider_refuses_and_no_slot_is_free_others_are_asked_first(desk: Desk) -> None:
+    wide = Lane("wide")
+    first, second, *_ = take(desk, 100, wide)
+    # A lane that is only full has its line.
+    assert desk.choose([wide, OTHER]) == wide
+    desk.refused(first, retry_after_s=None)
+    assert desk.choose([wide, OTHER]) == wide
+    assert take(desk, 1, wide) == []
+    assert desk.turns_away(wide)
+    assert desk.choose([wide, OTHER]) == OTHER
+    assert desk.choose([wide]) == wide
+    desk.accepted(second)
+    assert desk.choose([wide, OTHER]) == wide
+
+
 def test_what_was_not_used_of_a_calls_tokens_comes_back(keeper: Keeper) -> None:
     lane = Lane("metered", Rules(tokens_per_minute=6_000))
     desk = Desk(keeper, lease_s=15)

@@ -4,9 +4,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
+from chatbot.audit.log import COMMAND_LINE, record
+from chatbot.audit.naming import name_of
 
 
 class Command(BaseCommand):
@@ -20,4 +23,7 @@ class Command(BaseCommand):
         user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
         if user is None:
             raise CommandError(f"Nobody is registered as {email}.")
-        self.stdout.write(create_token(user, label=label[:80]))
+        with transaction.atomic():
+            token = create_token(user, label=label[:80])
+            record(COMMAND_LINE, "apitoken.added", name_of(user))
+        self.stdout.write(token)

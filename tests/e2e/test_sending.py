@@ -1,0 +1,152 @@
+"""What becomes of a message that is sent, whatever comes between, in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.e2e.thread import answer, box, finished, send, text_of
+from tests.fakes.provider_process import ScriptedProvider
+
+pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="session")]
+
+STORY = "Once upon a time there was a quiet server that never lost a word of anything."
+
+
+async def test_a_lost_reply_to_sending_leaves_one_message(page: Page, provider: ScriptedProvider):
+    provider.script(text=STORY)
+    lost: list[str] = []
+
+    async def lose_first(route: Route) -> None:
+        if lost:
+            await route.continue_()
+            return
+        lost.append(route.request.headers["idempotency-key"])
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/messages", lose_first)
+    await send(page, "Only once")
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+    await page.reload()
+    await expect(page.locator(".message")).to_have_count(2)
+    assert len(provider.requests()) == 1
+
+
+async def test_a_refused_message_stays_in_the_box(page: Page, provider: ScriptedProvider):
+    async def refuse(route: Route) -> None:
+        error = {"code": "rate_limited", "message": "Slow down.", "retryAfter": 30}
+        await route.fulfill(status=429, json={"error": error})
+
+    await page.route("**/messages", refuse)
+    await send(page, "Words that took me an hour")
+    await expect(page.get_by_role("alert")).to_contain_text("You can send again in")
+    await expect(box(page)).to_have_value("Words that took me an hour")
+    await expect(page.locator(".message")).to_have_count(0)
+    opened = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await opened.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/conversations/*?limit=*", hold)
+    await page.reload()
+    await expect(box(page)).to_have_value("Words that took me an hour")
+    while_loading = await box(page).bounding_box()
+    opened.set()
+    await expect(page.locator("#welcome")).to_be_visible()
+    # It does not move away from under a hand that reaches for it.
+    assert await box(page).bounding_box() == while_loading
+    await page.unroute("**/messages")
+    provider.script(text=STORY)
+    await page.get_by_role("button", name="Send message").click()
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(box(page)).to_have_value("")
+
+
+async def test_what_is_sent_while_the_conversation_loads_is_sent_once_it_is_here(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY)
+    await send(page, "First")
+    await finished(page)
+    opened = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await opened.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/conversations/*?limit=*", hold)
+    await page.reload()
+    await send(page, "Second")
+    await expect(box(page)).to_have_value("Second")
+    opened.set()
+    await expect(page.locator(".message")).to_have_count(4)
+    await finished(page)
+    await expect(box(page)).to_have_value("")
+
+
+async def test_what_is_typed_before_the_script_ran_is_there_and_counts(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY)
+    came = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await came.wait()
+        await route.continue_()
+
+    await page.route("**/main*.js", hold)
+    await page.reload(wait_until="commit")
+    await box(page).fill("Typed at once")
+    await page.get_by_label("Search conversations").fill("herons")
+    came.set()
+    await expect(page.locator("#results-status")).to_contain_text("Nothing found")
+    await expect(box(page)).to_have_value("Typed at once")
+    await page.get_by_role("button", name="Send message").click()
+    await finished(page)
+    await expect(text_of(page)).to_have_text(STORY)
+
+
+async def test_a_failed_answer_can_be_tried_again(page: Page, provider: ScriptedProvider):
+    provider.script(status=400, error_type="invalid_request_error")
+    await send(page, "Tell me a story")
+    retry = answer(page).get_by_role("button", name="Try again")
+    await expect(retry).to_be_visible()
+    provider.script(text=STORY)
+    await retry.click()
+    await expect(text_of(page)).to_have_text(STORY)
+    await finished(page)
+    await expect(page.locator(".message")).to_have_count(2)
+
+
+async def test_regenerate_replaces_the_last_answer(page: Page, provider: ScriptedProvider):
+    provider.script({"text": "First."}, {"text": "Second."})
+    await send(page, "Say something")
+    await finished(page)
+    await expect(text_of(page)).to_have_text("First.")
+    await page.get_by_role("button", name="Write another answer").click()
+    await expect(text_of(page)).to_have_text("Second.")
+    await finished(page)
+    await page.reload()
+    await expect(page.locator(".message-assistant")).to_have_count(1)
+    await expect(text_of(page)).to_have_text("Second.")
+
+
+async def test_editing_a_message_starts_again_from_there(page: Page, provider: ScriptedProvider):
+    provider.script({"text": "About cats."}, {"text": "About dogs."})
+    await send(page, "Tell me about cats")
+    await finished(page)
+    await page.locator(".message-user").hover()
+    await page.get_by_role("button", name="Edit and send again").click()
+    await page.get_by_label("Edit message").fill("Tell me about dogs")
+    await page.keyboard.press("Enter")
+    await expect(text_of(page)).to_have_text("About dogs.")
+    await finished(page)
+    await page.reload()
+    await expect(page.locator(".message-user .bubble")).to_have_text("Tell me about dogs")
+    await expect(page.locator(".message")).to_have_count(2)
