@@ -31,6 +31,7 @@ from conversations.models import Conversation, Message, Role, State, Status, Sum
 from conversations.notes import tell_notes
 from conversations.prompts import Task, keep_context, load_task
 from conversations.sealing import open_cipher, seal_message
+from conversations.sizes import store_size
 from conversations.summaries import NewSummary, add_summary, find_superfluous, seal_summary
 from conversations.turns import start_turn
 from llm.catalog_file import load_catalog
@@ -133,7 +134,7 @@ def grow(conversation: Conversation, messages: int) -> Iterator[int]:
                     parent_seq=seq - 1 or None,
                     role=role,
                     status=Status.COMPLETE,
-                    token_count=count_turn(text),
+                    **store_size(text),
                     content_sealed=seal_message(cipher, conversation.pk, seq, text),
                 )
             )
@@ -206,9 +207,9 @@ class Talker:
         made.prompt_cpu_ms = (process_time() - began_cpu) * 1000
         made.prompt_queries, made.source = len(noted), task.past.source
         self.statements += noted
-        tokens = count_turn(self._answer)
+        tokens = self._spec.fitting_scale.count_turn(self._answer)
         made.is_due = tokens > task.until_summary
-        outcome = Outcome(State.COMPLETED, self._answer, 5, tokens=tokens)
+        outcome = Outcome(State.COMPLETED, self._answer, 5)
         finish_generation(claim, outcome, generation, task.answer)
         keep_context(task, self._answer)
 

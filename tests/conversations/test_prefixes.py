@@ -54,7 +54,7 @@ def prompts_of(sizes: list[int], *, summed_up: bool, window: Window = WINDOW) ->
     room = window.room(SYSTEM)
     for seq, size in enumerate(sizes, start=1):
         role = "user" if seq % 2 else "assistant"
-        text = f"{seq} " + "word " * size
+        text = f"{seq} " + "area " * size
         turns.insert(0, PastTurn(role, text, count_turn(text), seq))  # type: ignore[arg-type]
         if role == "user":
             yield assemble(
@@ -83,7 +83,7 @@ def test_each_prompt_begins_with_the_whole_one_before_unless_turns_were_left_out
 
 # Without summaries, as when nobody makes them, each step leaves less in place.
 @pytest.mark.parametrize(("summed_up", "least"), [(True, 0.8), (False, 0.7)])
-@pytest.mark.parametrize("words", [20, 60, 110])
+@pytest.mark.parametrize("words", [20, 50, 95])
 def test_turns_are_left_out_in_steps_so_that_most_is_read_from_a_cache(
     words: int, summed_up: bool, least: float
 ) -> None:
