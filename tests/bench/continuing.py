@@ -44,7 +44,8 @@ from tests.factories import make_conversation, make_person
 PROMISED_RATIO = 1.5
 PROMISED_QUERIES = {"cold": 3, "warm": 0}
 MODES = ("cold", "warm")
-BATCH = 5_000
+# One statement of PostgreSQL takes 65,535 values at most.
+BATCH = 4_000
 # As often as the room of the smallest window is used up: see docs/context.md.
 MESSAGES_OF_SUMMARY = 18
 SUMMARY_WORDS = 200
