@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -14,15 +15,20 @@ from prometheus_client import REGISTRY
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from conversations.changes import delete_conversation
+from conversations.contextcache.entry import unpack_entry
 from conversations.contextcache.store import MAX_BYTES
 from conversations.events import ChangeMemory
 from conversations.export import erase_person
 from conversations.memory import change_memory
-from conversations.models import Status
+from conversations.models import Conversation, Message, Status
 from conversations.past import MAX_PARTS
 from conversations.prompts import Task, load_task
+from conversations.sealing import open_cipher
+from conversations.sizes import StoredSize, size_of
 from conversations.worker import GenerationWorker
 from llm.catalog import ModelSpec
+from llm.catalog_file import load_catalog
+from llm.tokens import Scale, Size
 from tests.conversations.conftest import ApiClient
 from tests.conversations.memories import put_summary
 from tests.conversations.talks import Talk, claimed, narrow_spec, same, without_cache
@@ -321,3 +327,44 @@ async def test_the_product_keeps_each_turn_for_the_next(
     # What the reader is told is what a later read finds.
     (*_, stored) = (await api.read(conversation))["messages"]
     assert frames[-1].data["message"] == stored
+
+
+HOSTED = next(spec for spec in load_catalog().models if not spec.is_local)
+
+
+def test_one_entry_is_right_for_models_that_count_otherwise(user: User) -> None:
+    """It says what was said and how long that is, not what a model made of it."""
+    windows = {"context_window": 900, "answer_tokens": 100}
+    local = replace(SPEC, **windows)  # type: ignore[arg-type]
+    hosted = replace(HOSTED, token_scale=Scale(1.0, 3.0), **windows)  # type: ignore[arg-type]
+    talk = Talk(user)
+    for number in range(12):
+        task = load_task(talk.ask(f"{number}?", parent=talk.last, tokens=30, wide=20), local)
+        # Half the answers were counted by the local model's own server: as a third of the estimate.
+        counted = 20 if number % 2 else None
+        size = {"tokens": 60, "wide": 30, "counted": counted, "model": local.name}
+        talk.finish(task, f"answer {number}", **size)
+    told = {}
+    for spec in (local, hosted, local):
+        asked = talk.ask("and now?", parent=talk.last)
+        task = load_task(asked, spec)
+        assert task.past.source == "cache"
+        with without_cache():
+            cold = load_task(claimed(asked), spec)
+        assert cold.past.source == "database"
+        assert same(task, cold)
+        told.setdefault(spec.name, len(task.prompt.turns))
+    assert told[local.name] > told[hosted.name] > 1
+
+
+def test_an_entry_holds_the_sizes_that_are_stored(user: User, valkey: Valkey) -> None:
+    talk = Talk(user)
+    task = load_task(talk.ask("how long?", parent=None, tokens=30, wide=20), SPEC)
+    talk.finish(task, "so long", tokens=60, wide=30, counted=41, model="smollm2-135m")
+    conversation = Conversation.objects.get(pk=talk.conversation.pk)
+    cipher, raw = open_cipher(conversation), entry_of(talk, valkey)
+    entry = unpack_entry(cipher, conversation.pk, conversation.memory_version, raw)
+    assert entry is not None
+    stored = Message.objects.filter(conversation=conversation).order_by("seq")
+    assert [one.size for one in entry.said] == [size_of(message) for message in stored]
+    assert entry.said[1].size == StoredSize(Size(30, 30), 41, "smollm2-135m")

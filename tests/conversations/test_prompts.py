@@ -140,6 +140,20 @@ def test_a_prompt_takes_what_its_window_holds_newest_first(user: User, spec: Mod
     assert texts == ["message 7", "message 8", "and?"]
 
 
+def test_sizes_are_read_as_far_as_any_window_goes_though_answers_were_counted_as_less(
+    user: User, spec: ModelSpec
+) -> None:
+    conversation = make_conversation(user)
+    size = {"token_count": 100, "counted_tokens": 50, "model": spec.name}
+    for seq in range(1, 31):
+        put_message(conversation, seq, f"message {seq}", parent=seq - 1 or None, **size)
+    narrow = replace(spec, context_window=1_100, answer_tokens=100)
+    # Eleven of them by the estimate, and more than 18 by what the model itself counted.
+    sizes = read_sizes(conversation.pk, 30, [narrow])
+    assert count_prompt(sizes, "", narrow) > 900
+    assert len(sizes) < 30
+
+
 def test_counting_opens_no_message_and_stays_within_the_window(user: User, spec: ModelSpec) -> None:
     conversation = make_conversation(user)
     for seq in range(1, 9):
