@@ -342,9 +342,9 @@ def test_one_entry_is_right_for_models_that_count_otherwise(user: User) -> None:
         task = load_task(talk.ask(f"{number}?", parent=talk.last, tokens=30, wide=20), local)
         # Half the answers were counted by the local model's own server: as a third of the estimate.
         counted = 20 if number % 2 else None
-        size = {"tokens": 60, "wide": 30, "counted": counted, "model": local.name}
-        talk.finish(task, f"answer {number}", **size)
-    told = {}
+        text = f"answer {number}"
+        talk.finish(task, text, tokens=60, wide=30, counted=counted, model=local.name)
+    told: dict[str, int] = {}
     for spec in (local, hosted, local):
         asked = talk.ask("and now?", parent=talk.last)
         task = load_task(asked, spec)
