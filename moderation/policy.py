@@ -109,13 +109,22 @@ _CERTAIN = 0.95
 
 
 def decide(
-    scores: Scores, policy: Policy, *, surface: Surface, plan: str, is_strict: bool = False
+    scores: Scores,
+    policy: Policy,
+    *,
+    surface: Surface,
+    plan: str,
+    is_strict: bool = False,
+    is_short: bool = False,
 ) -> Decision:
     """Return what is to be done with a text that was scored so.
 
     The leading category counts with the risk of the whole text, others with the lower of that and
     their own score, so that no more harmless texts are met than the surface's limits allow. A person
     who may want to harm themselves is not refused for it: they are answered with support.
+
+    `is_strict` asks for the limits of answers to flagged messages. A text that `is_short` says too
+    little to be doubted: only what would be refused counts.
     """
     top = scores.top
     worst = Decision(Action.PASS, surface, top, scores.risk, scores, policy.version)
@@ -123,7 +132,7 @@ def decide(
     for category, own in scores.categories.items():
         acting = scores.risk if category is top else min(scores.risk, own)
         limits = policy.find_limits(surface, category, plan)
-        action = _act(acting, limits, is_strict=is_strict)
+        action = _act(acting, limits, is_strict=is_strict, is_short=is_short)
         if scores.blocks and own >= _CERTAIN and limits.block < NEVER:
             action = Action.BLOCK
         if category is Category.SELF_HARM and action is Action.BLOCK:
@@ -143,10 +152,10 @@ def _weigh(decision: Decision) -> tuple[int, float]:
     return _ORDER[decision.action], decision.score
 
 
-def _act(score: float, limits: Limits, *, is_strict: bool) -> Action:
-    if score >= (limits.strict if is_strict else limits.block):
+def _act(score: float, limits: Limits, *, is_strict: bool, is_short: bool) -> Action:
+    if score >= (limits.strict if is_strict and not is_short else limits.block):
         return Action.BLOCK
-    return Action.FLAG if score >= limits.flag else Action.PASS
+    return Action.FLAG if score >= limits.flag and not is_short else Action.PASS
 
 
 def parse_policy(data: Mapping[str, Any], *, version: int) -> Policy:
