@@ -17,10 +17,18 @@ from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
 from llm.conf import forget_slots, get_registry, set_local_endpoint
 from tests.clocks import LimiterClock
+from tests.emptying import empty_quickly
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
 from tests.stores import Valkey
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        empty_quickly(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx2
+
+from tests.prepared import keep, place_of
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 90.0
@@ -27,11 +30,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+_MAKE_PERSON = """
+import sys
+import django
+django.setup()
+from django.core.management import call_command
+call_command("createuser", sys.argv[1], stdout=sys.stderr)
+call_command("createtoken", sys.argv[1])
+"""
+
+
 class ServeProcess:
-    """A running server on a data folder of its own; `environment` adds to what it sees."""
+    """A running server on a data folder of its own; `environment` adds to what it sees.
+
+    Its database is one that has been migrated before, unless it `is_first` to serve there.
+    """
 
     def __init__(
-        self, environment: Mapping[str, str] | None = None, *, data_dir: Path | None = None
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        data_dir: Path | None = None,
+        is_first: bool = False,
     ) -> None:
         self._own_dir = None if data_dir else tempfile.TemporaryDirectory()
         self.data_dir = data_dir or Path(self._own_dir.name if self._own_dir else "")
@@ -46,6 +66,7 @@ class ServeProcess:
         }
         self.log = self.data_dir / "serve.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._is_first = is_first
 
     def __enter__(self) -> ServeProcess:
         self.start()
@@ -63,6 +84,8 @@ class ServeProcess:
 
     def launch(self) -> None:
         """Start, and return at once."""
+        if not (self._is_first or "DATABASE_URL" in self.environment):
+            self._take_what_is_prepared()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -72,6 +95,23 @@ class ServeProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def _take_what_is_prepared(self) -> None:
+        database = self.data_dir / "db.sqlite3"
+        if database.exists():
+            return
+        kept = place_of("serve")
+        if not kept.is_dir():
+            keep("serve", self._prepare)
+        shutil.copytree(kept / "static", self.data_dir / "static", dirs_exist_ok=True)
+        shutil.copyfile(kept / database.name, database)
+
+    def _prepare(self, folder: Path) -> None:
+        """Make an empty database and what is served as files; secrets are each server's own."""
+        environment = {**self.environment, "DATA_DIR": str(folder)}
+        for command in (("migrate",), ("collectstatic", "--no-input")):
+            words = [sys.executable, "manage.py", *command, "--verbosity", "0"]
+            subprocess.run(words, cwd=ROOT, env=environment, check=True)
 
     def start(self) -> None:
         """Start, and return once it is ready to answer. Raises RuntimeError with its log."""
@@ -112,8 +152,15 @@ class ServeProcess:
 
     def manage(self, *arguments: str, given: str = "") -> str:
         """Run a management command on the same data and return what it printed."""
+        return self._run("manage.py", *arguments, given=given)
+
+    def token_for(self, email: str) -> str:
+        """Create a person and return a bearer token of theirs."""
+        return self._run("-c", _MAKE_PERSON, email)
+
+    def _run(self, *arguments: str, given: str = "") -> str:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *arguments],
             cwd=ROOT,
             env=self.environment,
             input=given,
@@ -122,11 +169,6 @@ class ServeProcess:
             check=True,
         )
         return done.stdout.strip()
-
-    def token_for(self, email: str) -> str:
-        """Create a person and return a bearer token of theirs."""
-        self.manage("createuser", email)
-        return self.manage("createtoken", email)
 
 
 def client_for(server: ServeProcess, email: str) -> httpx2.Client:

@@ -7,8 +7,6 @@ with running_production(webs=2, workers=1) as production:
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.fakes.provider_process import ScriptedProvider
+from tests.prepared import keep, place_of
 from tests.processes import ROOT, Process, free_port
 from tests.stores import Postgres, Valkey
 
@@ -36,8 +35,6 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 call_command("collectstatic", interactive=False, verbosity=0)
 """
-# What a database and its static files are made from; the same files make the same again.
-_SOURCES = ("*/migrations/*.py", "chatbot/*/migrations/*.py", "static/**/*", "requirements.txt")
 _MAKE_PEOPLE = """
 import json, sys
 import django
@@ -106,15 +103,6 @@ class Worker(Process):
         with self.log.open("rb") as log:
             log.seek(self._said_before)
             return READY_WORDS in log.read()
-
-
-def _digest() -> str:
-    sources = (path for pattern in _SOURCES for path in sorted(ROOT.glob(pattern)))
-    content = hashlib.sha256()
-    for path in sources:
-        if path.is_file() and ".venv" not in path.parts:
-            content.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return content.hexdigest()[:16]
 
 
 class Production:
@@ -186,20 +174,19 @@ class Production:
 
     def _prepare(self) -> None:
         """Migrate and collect files, or take both from whoever did so last on this machine."""
-        kept = Path(tempfile.gettempdir()) / f"parley-prepared-{_digest()}"
+        kept = place_of("production")
         static = Path(self.environment["DATA_DIR"]) / "static"
         if kept.is_dir():
             self.postgres.load(kept / "dump.sql")
             shutil.copytree(kept / "static", static)
             return
         self.run_python(_PREPARE)
-        with tempfile.TemporaryDirectory(prefix="parley-preparing-") as folder:
-            made = Path(folder) / "made"
+
+        def fill(made: Path) -> None:
             shutil.copytree(static, made / "static")
             (made / "dump.sql").write_bytes(self.postgres.dump())
-            # At once, so that nobody finds half of it; whoever is second keeps the first one's.
-            with contextlib.suppress(OSError):
-                made.rename(kept)
+
+        keep("production", fill)
 
     def start_servers(self) -> None:
         for server in self.servers:

@@ -55,8 +55,8 @@ QUESTION = "What is the name of the largest ocean on Earth?"
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[ServeProcess]:
-    """The product as it starts on a laptop, with the real model."""
-    with ServeProcess({"ANTHROPIC_API_KEY": ""}) as server:
+    """The product as it first starts on a laptop, with the real model."""
+    with ServeProcess({"ANTHROPIC_API_KEY": ""}, is_first=True) as server:
         yield server
 
 
