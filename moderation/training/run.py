@@ -50,8 +50,8 @@ _STEPS = 80
 _TOLERANCE = 1e-5
 # A feature in fewer texts is chance.
 _LEAST_TEXTS = 3
-# Four bytes for a key and one for each head: within 5 MB together with the second tier.
-MOST_KEYS = 4_400_000 // (4 + len(HEADS))
+# Four bytes for a key and one for each head: a quarter more or fewer changes no figure.
+MOST_KEYS = 2_700_000 // (4 + len(HEADS))
 # One text in so many is learnt in disguise too.
 _DISGUISED = 0.08
 _LONGEST_LEARNT = 6_000

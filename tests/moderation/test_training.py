@@ -166,6 +166,23 @@ def test_the_command_writes_both_tiers_their_digests_and_figures(
     assert page.endswith("After\n")
 
 
+def test_what_is_there_can_be_judged_again_without_learning(
+    data: Path, learnt: tuple[Path, str]
+) -> None:
+    folder, said = learnt
+    again = StringIO()
+    before = (folder / "t2.bin").read_bytes()
+    for tier in (1, 2):
+        call_command(
+            "train_moderation", data, tier=tier, plain=True, judge=True, stdout=again,
+            out=folder / "t2.bin", first=folder / "t1.bin",
+        )  # fmt: skip
+    assert again.getvalue() == said
+    assert (folder / "t2.bin").read_bytes() == before
+    with pytest.raises(CommandError, match="none"):
+        call_command("train_moderation", data, judge=True, plain=True, first=folder / "none")
+
+
 def test_both_tiers_together_know_again_what_they_learnt(learnt: tuple[Path, str]) -> None:
     folder, _ = learnt
     first = unpack((folder / "t1.bin").read_bytes())
@@ -187,6 +204,8 @@ def test_without_whole_sources_nothing_is_written_unless_told(data: Path, tmp_pa
 
 
 _JUDGED_HARMLESS = [
+    *((name, "input") for name in ("banking77", "clinc150", "deepset_pi")),
+    ("gpteacher_roleplay_out", "output"),
     *((name, "input") for name in ("self_instruct_seed", "taskmaster4", "gpteacher_roleplay", "cse_instruct")),
     *((name, "input") for name in ("own_hard_negatives", "own_hard_negative_injection_talk", "mitre_frr")),
     *((name, "comment") for name in ("toxigen_prompts", "davidson", "edos")),

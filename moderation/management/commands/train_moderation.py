@@ -51,6 +51,11 @@ class Command(BaseCommand):
             help="learn without whole sources and judge by them; writes to --out alone",
         )
         parser.add_argument(
+            "--judge",
+            action="store_true",
+            help="learn nothing: judge the classifier that is there (--first, --out)",
+        )
+        parser.add_argument(
             "--plain",
             action="store_true",
             help="learn from DATA_DIR alone, without patterns and word vectors: quick, to try it",
@@ -72,19 +77,22 @@ class Command(BaseCommand):
                 without=HELD_SOURCES if held_out else frozenset(),
                 plain=plain,
             )
-            if tier == 1:
+            if options["judge"]:
+                raw = ((out or meaning.PATH) if tier == 2 else options["first"]).read_bytes()
+            elif tier == 1:
                 raw = learning.learn_first()
+            else:
+                raw = learning.learn_second(artefact.load(options["first"]))
+            if tier == 1:
                 classifier = Classifier(artefact.unpack(raw))
             else:
-                first = artefact.load(options["first"])
-                raw = learning.learn_second(first)
                 second = SecondTier(meaning.unpack(raw), Encoder())
-                classifier = Classifier(first, second)
-        except (BadCorpus, ArtefactRefused) as exc:
+                classifier = Classifier(artefact.load(options["first"]), second)
+        except (BadCorpus, ArtefactRefused, FileNotFoundError) as exc:
             raise CommandError(str(exc)) from exc
         if out is None and not held_out:
             out = artefact.PATH if tier == 1 else meaning.PATH
-        if out is not None:
+        if out is not None and not options["judge"]:
             _write(out, raw)
         figures = evaluate(classifier, corpus, held_out=held_out, told=_show)
         text = write_figures(figures)
