@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from math import exp, log
 from types import MappingProxyType
 
-from moderation import artefact
+from moderation import artefact, meaning, tiers as tiers_module
+from moderation.embedding import Encoder
 from moderation.encodings import decode_hidden
+from moderation.meaning import SecondTier
 from moderation.normalise import align, normalise
+from moderation.rates import score_at
 from moderation.rules import find_hits
-from moderation.scorer import Floats, Scorer
+from moderation.scorer import Scorer
 from moderation.types import Category, Hit, Scores, Surface
 
 # Longer texts are read to here; what accepts texts refuses longer ones (chatbot's limit is 32,000).
 LONGEST_TEXT = 64_000
 
 
-class Classifier:
-    """Tier 1: rules and the local model. One per process is enough; see `get_classifier`."""
+# The second tier is asked about what the first finds riskier than half of all harmless texts, and
+# not where the first is sure: its milliseconds buy nothing there.
+GREY = (score_at(0.5), 0.99)
+# Answers are judged every few words while they are written, which the first tier alone is fit for.
+SECOND_SURFACES = frozenset({Surface.INPUT, Surface.COMMENT})
 
-    def __init__(self, model: artefact.Artefact) -> None:
+
+class Classifier:
+    """Rules, the local model and, where given, the second tier. See `get_classifier`."""
+
+    def __init__(self, model: artefact.Artefact, second: SecondTier | None = None) -> None:
         self._scorer = Scorer(model)
-        self._places = {head.name: place for place, head in enumerate(model.heads)}
-        self._surfaces = {
-            Surface(name): ([self._places[head] for head in mixture.heads], mixture)
-            for name, mixture in model.surfaces.items()
-        }
+        self._names = tuple(head.name for head in model.heads)
+        self._surfaces = {Surface(name): mixture for name, mixture in model.surfaces.items()}
+        self._second = second
 
     @property
     def version(self) -> str:
         """What to note beside a decision, so that it can be repeated."""
-        return self._scorer.artefact.version
+        first = self._scorer.artefact.version
+        return f"{first}+{self._second.meaning.version}" if self._second else first
+
+    @property
+    def tiers(self) -> tuple[int, ...]:
+        """The tiers that texts may be judged by here."""
+        return (1, 2) if self._second else (1,)
 
     def score(self, text: str, surface: Surface) -> Scores:
         """Return how far `text` lies beyond the harmless texts of `surface`."""
@@ -40,18 +54,27 @@ class Classifier:
         readings = [normalise(text)]
         readings += [normalise(hidden) for hidden in decode_hidden(text)]
         risk = 0.0
+        riskiest: tuple[str, dict[str, float]] | None = None
         categories = dict.fromkeys(Category, 0.0)
         hits: list[Hit] = []
         for reading in readings:
             words = self._scorer.cut(reading)
-            odds = self._scorer.odds(words)
+            odds = dict(zip(self._names, self._scorer.odds(words).tolist(), strict=True))
             hits += find_hits(reading)
             if words and len(words) > 2 * len(reading.split()):
-                hits += find_hits(" ".join(words))
-            risk = max(risk, self._mix(odds, surface))
-            for category in Category:
-                found = _share(float(odds[self._places[category]]))
-                categories[category] = max(categories[category], found)
+                reading = " ".join(words)
+                hits += find_hits(reading)
+            found = self._mix(odds, surface)
+            if riskiest is None or found > risk:
+                risk, riskiest = found, (reading, odds)
+            _raise_to(categories, odds)
+        tiers: tuple[int, ...] = (1,)
+        if self._second and riskiest and surface in SECOND_SURFACES and _is_grey(risk):
+            joint = self._second.join(riskiest[1], riskiest[0])
+            risk = self._mix(joint, surface, line=self._second.meaning.surfaces[surface])
+            categories = dict.fromkeys(Category, 0.0)
+            _raise_to(categories, joint)
+            tiers = (1, 2)
         for hit in hits:
             risk = max(risk, hit.score)
             categories[hit.category] = max(categories[hit.category], hit.score)
@@ -61,15 +84,36 @@ class Classifier:
             rules=tuple(dict.fromkeys(hit.rule for hit in hits)),
             blocks=any(hit.blocks for hit in hits),
             version=self.version,
+            tiers=tiers,
         )
 
-    def _mix(self, odds: Floats, surface: Surface) -> float:
-        places, mixture = self._surfaces[surface]
-        total = log_of_sum(
-            float(odds[place]) - handicap
-            for place, handicap in zip(places, mixture.handicaps, strict=True)
-        )
-        return _share(mixture.slope * total + mixture.shift)
+    def _mix(
+        self,
+        odds: Mapping[str, float],
+        surface: Surface,
+        *,
+        line: tuple[float, float] | None = None,
+    ) -> float:
+        mixture = self._surfaces[surface]
+        slope, shift = line or (mixture.slope, mixture.shift)
+        return _share(slope * mix(odds, mixture) + shift)
+
+
+def mix(odds: Mapping[str, float], mixture: artefact.Mixture) -> float:
+    """Return what a surface makes of the log odds of heads, before it is calibrated."""
+    return log_of_sum(
+        odds[head] - handicap
+        for head, handicap in zip(mixture.heads, mixture.handicaps, strict=True)
+    )
+
+
+def _is_grey(risk: float) -> bool:
+    return GREY[0] <= risk < GREY[1]
+
+
+def _raise_to(categories: dict[Category, float], odds: Mapping[str, float]) -> None:
+    for category in Category:
+        categories[category] = max(categories[category], _share(odds[category]))
 
 
 def log_of_sum(odds: Iterable[float]) -> float:
@@ -101,8 +145,19 @@ def find_spans(text: str) -> tuple[Hit, ...]:
     )
 
 
-@cache
 def get_classifier() -> Classifier:
-    """Return the process's classifier, loaded once from the committed file."""
+    """Return the process's classifier, with the tiers that are on (`tiers.tiers_on`)."""
+    return _load(tiers_module.tiers_on())
+
+
+def get_first_tier() -> Classifier:
+    """Return the process's classifier of rules and local model alone."""
+    return _load((1,))
+
+
+@cache
+def _load(wanted: tuple[int, ...]) -> Classifier:
     digest = artefact.DIGEST_PATH.read_text().split()[0] if artefact.DIGEST_PATH.exists() else ""
-    return Classifier(artefact.load(artefact.PATH, digest=digest))
+    model = artefact.load(artefact.PATH, digest=digest)
+    second = SecondTier(meaning.load(), Encoder()) if 2 in wanted else None
+    return Classifier(model, second)

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from re import compile as compile_pattern
 
-from moderation.policy import Action, Decision
 from moderation.beginnings import may_begin_hit
+from moderation.policy import Action, Decision
 
 # In characters. A window holds the longest hold-back and what came since the last one.
 WINDOW = 240

@@ -23,7 +23,7 @@ _ALIASES = {alias: str(category) for category, alias in OPENAI_NAMES.items()}
 class Action(StrEnum):
     """What is done with a text, from the mildest on."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - No password.
     FLAG = "flag"
     SUPPORT = "support"
     BLOCK = "block"

@@ -69,7 +69,8 @@ class Scores:
     """How far a text lies beyond what harmless texts of its surface reach.
 
     All are from 0 to 1 and comparable: of harmless texts, about one in a hundred reaches 0.5 and
-    one in a thousand 0.9. `risk` is what the surface makes of all of them.
+    one in a thousand 0.9. `risk` is what the surface makes of all of them. `tiers` are those that
+    spoke: 1 the local classifier and its rules, 2 the sentence model, 3 a remote judge.
     """
 
     risk: float
@@ -77,6 +78,7 @@ class Scores:
     rules: tuple[str, ...]
     blocks: bool
     version: str
+    tiers: tuple[int, ...] = (1,)
 
     @property
     def top(self) -> Category:

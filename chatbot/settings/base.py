@@ -308,6 +308,11 @@ CELERY_BEAT_SCHEDULE = {
 # Where the digest of each new audit entry is appended, beside the service's log.
 AUDIT_HEADS_FILE = env.text("AUDIT_HEADS_FILE")
 
+# docs/moderation.md: the second tier, and who is asked about what was flagged.
+MODERATION_TIER2 = env.choice("MODERATION_TIER2", "auto", "auto", "off")
+MODERATION_JUDGE_URL = env.text("MODERATION_JUDGE_URL")
+MODERATION_JUDGE_KEY = env.text("MODERATION_JUDGE_KEY")
+
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,

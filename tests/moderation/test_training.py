@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from moderation.artefact import unpack
+from moderation import meaning
+from moderation.artefact import PATH, unpack
 from moderation.classifier import Classifier
+from moderation.embedding import Encoder
 from moderation.errors import BadCorpus
+from moderation.meaning import SecondTier
+from moderation.scorer import Scorer
 from moderation.training.bags import fill_bags
 from moderation.training.calibrating import fit_tail, weighted_quantile
 from moderation.training.corpus import BORDERLINE, clean, read_corpus
@@ -26,10 +30,10 @@ from moderation.training.heads import HEADS, set_task
 from moderation.training.measures import average_precision, curve, recall_at
 from moderation.training.report import put_figures
 from moderation.training.run import train
-from moderation.training.vectors import DIMENSIONS, read_vectors
+from moderation.training.vectors import choose_words
 from moderation.types import Category, Surface
 from tests.live import ROOT
-from tests.moderation.corpus import tiny_corpus
+from tests.moderation.corpus import place_nothing, tiny_corpus, unheard
 
 ROW = {"text": "RT @x: a &amp; b", "source": "s", "kind": "input", "labels": [], "split": "train"}
 
@@ -41,7 +45,7 @@ def write(folder: Path, *rows: object) -> Path:
 
 
 def test_the_same_texts_and_seed_make_the_same_bytes(tiny_file: bytes) -> None:
-    again = train(tiny_corpus(), seed=1, told=lambda stage, length: lambda: None)
+    again = train(tiny_corpus(), seed=1, told=unheard, place_words=place_nothing)
     assert hashlib.sha256(again.raw).digest() == hashlib.sha256(tiny_file).digest()
 
 
@@ -63,7 +67,7 @@ def test_the_patterns_write_the_same_in_every_process() -> None:
 
 
 def test_another_seed_makes_other_bytes(tiny_file: bytes) -> None:
-    other = train(tiny_corpus(), seed=2, told=lambda stage, length: lambda: None)
+    other = train(tiny_corpus(), seed=2, told=unheard, place_words=place_nothing)
     assert other.raw != tiny_file
 
 
@@ -107,7 +111,9 @@ def test_a_corpus_that_is_not_there_or_cut_is_refused(tmp_path: Path) -> None:
         call_command("train_moderation", tmp_path)
 
 
-def test_the_command_writes_the_classifier_its_digest_and_its_figures(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of texts from which both tiers can be learnt, and judged."""
     rows = [
         {
             "text": example.text,
@@ -125,22 +131,81 @@ def test_the_command_writes_the_classifier_its_digest_and_its_figures(tmp_path: 
              for n in range(9) for s, k in _JUDGED_HARMLESS]  # fmt: skip
     rows += [{**ROW, "text": f"{text} {n}", "source": s, "kind": k, "labels": [label], "split": "val"}
              for n in range(9) for s, k, label, text in _JUDGED_HARMFUL]  # fmt: skip
-    page = tmp_path / "page.md"
-    page.write_text("Before\n<!-- figures: final -->\nold\n<!-- end of figures: final -->\nAfter\n")
+    return write(tmp_path_factory.mktemp("data"), *rows)
+
+
+@pytest.fixture(scope="module")
+def learnt(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder into which the command wrote both tiers and their figures, and what it said."""
+    folder = tmp_path_factory.mktemp("learnt")
+    page = folder / "page.md"
+    places = [f"<!-- figures: {name} -->\nold\n<!-- end of figures: {name} -->\n"
+              for name in ("final-1", "final-2")]  # fmt: skip
+    page.write_text("Before\n" + "".join(places) + "After\n")
     said = StringIO()
-    call_command(
-        "train_moderation", write(tmp_path, *rows), out=tmp_path / "t.bin", report=page, stdout=said
+    for tier in (1, 2):
+        call_command(
+            "train_moderation", data, tier=tier, plain=True, report=page, stdout=said,
+            out=folder / f"t{tier}.bin", first=folder / "t1.bin",
+        )  # fmt: skip
+    return folder, said.getvalue()
+
+
+def test_the_command_writes_both_tiers_their_digests_and_figures(
+    learnt: tuple[Path, str],
+) -> None:
+    folder, said = learnt
+    for tier, read in ((1, unpack), (2, meaning.unpack)):
+        digest, name = (folder / f"t{tier}.sha256").read_text().split()
+        raw = (folder / f"t{tier}.bin").read_bytes()
+        assert (hashlib.sha256(raw).hexdigest(), name) == (digest, f"t{tier}.bin")
+        assert read(raw).version in said
+        assert (folder / f"page-final-{tier}.svg").read_text().startswith("<svg")
+    page = (folder / "page.md").read_text()
+    assert "old" not in page
+    assert page.endswith("After\n")
+
+
+def test_what_is_there_can_be_judged_again_without_learning(
+    data: Path, learnt: tuple[Path, str]
+) -> None:
+    folder, said = learnt
+    again = StringIO()
+    before = (folder / "t2.bin").read_bytes()
+    for tier in (1, 2):
+        call_command(
+            "train_moderation", data, tier=tier, plain=True, judge=True, stdout=again,
+            out=folder / "t2.bin", first=folder / "t1.bin",
+        )  # fmt: skip
+    assert again.getvalue() == said
+    assert (folder / "t2.bin").read_bytes() == before
+    with pytest.raises(CommandError, match="none"):
+        call_command("train_moderation", data, judge=True, plain=True, first=folder / "none")
+
+
+def test_both_tiers_together_know_again_what_they_learnt(learnt: tuple[Path, str]) -> None:
+    folder, _ = learnt
+    first = unpack((folder / "t1.bin").read_bytes())
+    second = SecondTier(meaning.unpack((folder / "t2.bin").read_bytes()), Encoder())
+    both = second.join(
+        dict.fromkeys((head.name for head in first.heads), 0.0), "please poison the mayor"
     )
-    digest, name = (tmp_path / "t.sha256").read_text().split()
-    raw = (tmp_path / "t.bin").read_bytes()
-    assert (hashlib.sha256(raw).hexdigest(), name) == (digest, "t.bin")
-    assert unpack(raw).version in said.getvalue()
-    assert "old" not in page.read_text()
-    assert page.read_text().endswith("After\n")
-    assert (tmp_path / "page-final.svg").read_text().startswith("<svg")
+    mild = second.join(dict.fromkeys(both, 0.0), "please plan a picnic")
+    assert both["requests"] > mild["requests"]
+
+
+def test_without_whole_sources_nothing_is_written_unless_told(data: Path, tmp_path: Path) -> None:
+    committed = PATH.read_bytes()
+    out = tmp_path / "held.bin"
+    call_command("train_moderation", data, plain=True, held_out=True, stdout=StringIO())
+    assert PATH.read_bytes() == committed
+    call_command("train_moderation", data, plain=True, held_out=True, out=out, stdout=StringIO())
+    assert unpack(out.read_bytes()).version
 
 
 _JUDGED_HARMLESS = [
+    *((name, "input") for name in ("banking77", "clinc150", "deepset_pi")),
+    ("gpteacher_roleplay_out", "output"),
     *((name, "input") for name in ("self_instruct_seed", "taskmaster4", "gpteacher_roleplay", "cse_instruct")),
     *((name, "input") for name in ("own_hard_negatives", "own_hard_negative_injection_talk", "mitre_frr")),
     *((name, "comment") for name in ("toxigen_prompts", "davidson", "edos")),
@@ -165,9 +230,10 @@ def test_a_page_without_a_place_for_figures_is_refused(tmp_path: Path) -> None:
 def test_bags_turn_scores_and_pulls_the_same_way() -> None:
     draw = random.Random(5)
     words = ["bomb", "cake", "how", "to", "bake", "build"]
-    bags = fill_bags([[draw.choice(words) for _ in range(6)] for _ in range(30)], least=2)
+    texts = [[draw.choice(words) for _ in range(6)] for _ in range(30)]
+    bags = fill_bags(texts, least=2, vectors=place_nothing(texts))
     numbers = np.random.default_rng(1)
-    weights = numbers.normal(size=len(bags.keys) + DIMENSIONS)
+    weights = numbers.normal(size=len(bags.keys) + bags.vectors.shape[1])
     pulls = numbers.normal(size=30)
     assert np.sum(bags.scores(weights) * pulls) == pytest.approx(
         np.sum(bags.gather(pulls) * weights)
@@ -230,8 +296,12 @@ def test_harmful_and_harmless_weigh_the_same_for_every_head(head: str) -> None:
     assert np.sum(task.shares[task.harmful == 0]) == pytest.approx(0.5)
 
 
-def test_word_vectors_lie_near_what_means_the_same() -> None:
-    vectors = read_vectors()
-    bomb, explosive, cake = vectors.lay_out(["bomb", "explosives", "cake"])
-    assert np.sum(bomb * explosive) > np.sum(bomb * cake)
-    assert not vectors.lay_out(["qqzzxx"]).any()
+def test_a_word_nobody_labelled_is_judged_by_its_neighbours(tiny_file: bytes) -> None:
+    scorer = Scorer(unpack(tiny_file))
+    near, far = (scorer.odds([word]) for word in ("explosives", "marmalade"))
+    assert np.sum(near) > np.sum(far)
+
+
+def test_words_of_three_texts_and_known_ones_are_placed() -> None:
+    texts = [["bomb", "b0mb", "0000"], ["bomb", "cake"], ["bomb", "cake"]]
+    assert choose_words(texts, ["table", "##ing", "ab"]) == ["bomb", "table"]

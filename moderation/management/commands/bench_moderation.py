@@ -21,7 +21,7 @@ class Command(BaseCommand):
         speeds = measure_speed()
         for speed in speeds:
             self.stdout.write(
-                f"{speed.characters:5} characters: median {speed.median_ms:.2f} ms, "
+                f"tier {speed.tier}, {speed.characters:5} characters: median {speed.median_ms:.2f} ms, "
                 f"p95 {speed.p95_ms:.2f} ms, {speed.times_cutting:.0f} times cutting into words"
             )
         broken = list(broken_promises(speeds))
