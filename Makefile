@@ -16,7 +16,7 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 COVERED := 'llm/*' 'moderation/*' conversations/turns.py conversations/claims.py conversations/generations.py
 
 .DEFAULT_GOAL := run
-.PHONY: run test gates unit services faults bench bench-production bench-resume bench-memory \
+.PHONY: run test test-slow gates unit side-by-side services deployment faults bench bench-production bench-resume bench-memory \
 	bench-failover bench-queue bench-costs browser \
 	format
 
@@ -37,9 +37,11 @@ COVERED := 'llm/*' 'moderation/*' conversations/turns.py conversations/claims.py
 run: .venv/runtime
 	@exec $(BIN)/python manage.py serve
 
-test: gates unit services
-	# A whole deployment, killed part by part: two to three minutes of it. `make faults` runs longer.
-	$(BIN)/pytest -m faults tests/faults
+test: gates unit side-by-side
+
+# What takes long by nature, and whose claims something quicker in `make test` makes too.
+test-slow: .venv/dev
+	$(BIN)/pytest -m slow
 
 gates: .venv/dev
 	$(BIN)/ruff check .
@@ -51,17 +53,28 @@ gates: .venv/dev
 
 # SQLite, in-process parts, the real local model, a real browser.
 unit: .venv/dev browser
-	$(BIN)/pytest -m "not faults" --numprocesses 2 --dist loadfile --cov --cov-report=
+	# Whole processes come first: what is left for the end is short, whoever gets it.
+	$(BIN)/pytest -m "not faults and not slow" --numprocesses 3 --dist loadfile \
+		--no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
 	@for part in $(COVERED); do \
 		echo "Branches and lines of $$part: at least 95 %"; \
 		$(BIN)/coverage report --format=total --fail-under=95 --include="$$part" || exit 1; \
 	done
 
-# The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
+# Each alone waits for half of its time. What each says is shown when it has ended.
+side-by-side: .venv/dev
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target services deployment
+
+# A whole deployment, killed part by part: two to three minutes of it. `make faults` runs longer.
+deployment: .venv/dev
+	$(BIN)/pytest -m faults --numprocesses 2 --dist loadfile tests/faults
+
+# The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey. They
+# give way to the deployment beside them, which has leases to keep.
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
-	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db \
+	nice $(BIN)/python -m tests.services $(BIN)/pytest --reuse-db -m "not slow" \
 		--numprocesses 4 --dist loadfile tests/core tests/audit tests/accounts tests/conversations
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.

@@ -24,6 +24,11 @@ from tests.live import ServeProcess
 from tests.stores import Valkey
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put whole processes first, which take longest and wait most."""
+    items.sort(key=lambda item: item.get_closest_marker("process") is None)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

@@ -92,6 +92,7 @@ def test_estimates_are_of_the_right_size(crowd: Crowd) -> None:
     assert errors[len(errors) // 2] < 0.5
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_leave_no_slot_behind(deployment: Deployment) -> None:
     production, provider = deployment
     draw = random.Random(7)  # noqa: S311 - the same course each time

@@ -68,28 +68,28 @@ async def test_a_message_far_back_opens_in_its_place_and_leads_to_the_newest(
 ):
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url) if "?limit=40" in one.url else None)
-    await begin_long_talk(page, live, 3_000)
+    await begin_long_talk(page, live, 1_000)
     await expect(message(page, 12)).to_be_in_viewport()
     await expect(page).to_have_url(re.compile("#m12$"))
     await expect(jump(page)).to_be_visible()
     assert len(asked) <= 3
     seen = await places(page)
-    while seen[-1] < 3_000:
+    while seen[-1] < 1_000:
         await scroll_to_edge(page, end=True)
         seen = await places(page)
         assert seen == [*range(seen[0], seen[-1] + 1)]
-    assert seen == [*range(1, 3_001)]
+    assert seen == [*range(1, 1_001)]
     await page.reload()
     await expect(message(page, 12)).to_be_focused()
     await jump(page).click()
-    await expect(message(page, 3_000)).to_be_in_viewport()
+    await expect(message(page, 1_000)).to_be_in_viewport()
     await expect(jump(page)).to_be_hidden()
     await expect(page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}/$"))
     provider.script(text="Small animals with a smile.")
     await send(page, "What are they?")
     await finished(page)
     await expect(text_of(page)).to_have_text("Small animals with a smile.")
-    assert (await places(page))[-3:] == [3_000, 0, 0]
+    assert (await places(page))[-3:] == [1_000, 0, 0]
 
 
 async def test_what_comes_above_does_not_move_what_is_read(page: Page, live: ServeProcess):

@@ -119,6 +119,7 @@ def test_a_conversation_in_between_changes_nothing(person: httpx2.Client) -> Non
             assert after["cachedTokens"] >= prompt_of(before)
 
 
+@pytest.mark.slow
 def test_thirty_turns_read_four_fifths_of_their_input_from_the_cache(
     person: httpx2.Client,
 ) -> None:

@@ -10,7 +10,12 @@ import pytest
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess, client_for
 
-pytestmark = [pytest.mark.process, pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.process,
+    pytest.mark.model,
+    pytest.mark.timeout(300),
+]
 
 BEGUN = ["The ", "capital ", "of ", "France ", "is "]
 MODELS = """
