@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from moderation.classifier import score
+from moderation.classifier import get_classifier, get_first_tier
 from moderation.errors import BadLine
 from moderation.scoring import read_text
 from moderation.types import Surface
@@ -29,18 +29,22 @@ def test_one_risk_a_line_comes_out_in_order() -> None:
     lines = "".join(
         json.dumps({"text": text, "id": 1}, ensure_ascii=False) + "\n" for text in texts
     )
-    done = run(lines.encode(), "--surface", "input", "--tier", "1")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().split("\n") == [
-        *(f"{score(text, Surface.INPUT).risk:.6f}" for text in texts), "",
-    ]  # fmt: skip
+    for arguments, classifier in (
+        (("--tier", "1"), get_first_tier()),
+        ((), get_classifier()),
+    ):
+        done = run(lines.encode(), "--surface", "input", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.decode().split("\n") == [
+            *(f"{classifier.score(text, Surface.INPUT).risk:.6f}" for text in texts), "",
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "bad", [b"no json\n", b'{"text": 5}\n', b"[]\n", b'{"text": "\xff"}\n', b"\n"]
 )
 def test_a_bad_line_ends_the_command_with_its_number(bad: bytes) -> None:
-    done = run(b'{"text": "fine"}\n' + bad, "--surface", "comment")
+    done = run(b'{"text": "fine"}\n' + bad, "--surface", "comment", "--tier", "1")
     assert done.returncode == 1
     assert b"CommandError" in done.stderr
     assert b"Traceback" not in done.stderr
@@ -55,7 +59,7 @@ def test_what_cannot_be_asked_for_is_refused(arguments: list[str]) -> None:
 
 
 def test_nothing_in_is_nothing_out() -> None:
-    done = run(b"", "--surface", "output")
+    done = run(b"", "--surface", "output", "--tier", "1")
     assert (done.returncode, done.stdout) == (0, b"")
 
 
