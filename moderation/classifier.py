@@ -10,6 +10,7 @@ from types import MappingProxyType
 from moderation import artefact, meaning, tiers as tiers_module
 from moderation.embedding import Encoder
 from moderation.encodings import decode_hidden
+from moderation.features import cut_words
 from moderation.meaning import SecondTier
 from moderation.normalise import align, normalise
 from moderation.rates import score_at
@@ -24,6 +25,8 @@ LONGEST_TEXT = 64_000
 # The second tier is asked about what the first finds riskier than half of all harmless texts, and
 # not where the first is sure: its milliseconds buy nothing there.
 GREY = (score_at(0.5), 0.99)
+# What a word or two mean is what tier 1 knows of them.
+_FEWEST_WORDS = 3
 # Answers are judged every few words while they are written, which the first tier alone is fit for.
 SECOND_SURFACES = frozenset({Surface.INPUT, Surface.COMMENT})
 
@@ -54,7 +57,7 @@ class Classifier:
         readings = [normalise(text)]
         readings += [normalise(hidden) for hidden in decode_hidden(text)]
         risk = 0.0
-        riskiest: tuple[str, dict[str, float]] | None = None
+        riskiest: tuple[str, list[str], dict[str, float]] | None = None
         categories = dict.fromkeys(Category, 0.0)
         hits: list[Hit] = []
         for reading in readings:
@@ -66,15 +69,17 @@ class Classifier:
                 hits += find_hits(reading)
             found = self._mix(odds, surface)
             if riskiest is None or found > risk:
-                risk, riskiest = found, (reading, odds)
+                risk, riskiest = found, (reading, words, odds)
             _raise_to(categories, odds)
         tiers: tuple[int, ...] = (1,)
         if self._second and riskiest and surface in SECOND_SURFACES and _is_grey(risk):
-            joint = self._second.join(riskiest[1], riskiest[0])
-            risk = self._mix(joint, surface, line=self._second.meaning.surfaces[surface])
-            categories = dict.fromkeys(Category, 0.0)
-            _raise_to(categories, joint)
-            tiers = (1, 2)
+            reading, words, odds = riskiest
+            if len(words) >= _FEWEST_WORDS:
+                joint = self._second.join(odds, _mended(reading, words))
+                risk = self._mix(joint, surface, line=self._second.meaning.surfaces[surface])
+                categories = dict.fromkeys(Category, 0.0)
+                _raise_to(categories, joint)
+                tiers = (1, 2)
         for hit in hits:
             risk = max(risk, hit.score)
             categories[hit.category] = max(categories[hit.category], hit.score)
@@ -109,6 +114,11 @@ def mix(odds: Mapping[str, float], mixture: artefact.Mixture) -> float:
 
 def _is_grey(risk: float) -> bool:
     return GREY[0] <= risk < GREY[1]
+
+
+def _mended(reading: str, words: list[str]) -> str:
+    """Return the words where some were mended, else what was read, with its punctuation."""
+    return reading if cut_words(reading) == words else " ".join(words)
 
 
 def _raise_to(categories: dict[Category, float], odds: Mapping[str, float]) -> None:

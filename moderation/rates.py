@@ -24,7 +24,8 @@ def rate_of(score: float) -> float:
         return 1.0
     if score >= 1.0:
         return RAREST
-    return min(1.0, max(RAREST, exp((_EVEN - log(score / (1.0 - score)) / _DECADE) * log(10.0))))
+    decades = _EVEN - log(score / (1.0 - score)) / _DECADE
+    return min(1.0, max(RAREST, exp(min(0.0, decades) * log(10.0))))
 
 
 def score_at(rate: float) -> float:

@@ -11,11 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.embedding import Encoder
 from moderation.meaning import WIDTH
 from moderation.training.sparse import Floats
 
@@ -52,6 +52,15 @@ class WordVectors:
         return rows
 
 
+class Encodes(Protocol):
+    """A sentence model, and the words, or parts of words, that it tells apart."""
+
+    @property
+    def vocabulary(self) -> list[str]: ...
+
+    def encode(self, text: str, *, most: int) -> NDArray[np.float32]: ...
+
+
 NO_VECTORS = WordVectors((), np.zeros((0, 1), dtype=np.float32))
 
 
@@ -66,7 +75,7 @@ def choose_words(texts: Iterable[Sequence[str]], known: Iterable[str]) -> list[s
     return sorted(chosen.union(filter(_WORD.fullmatch, known)))
 
 
-def place_words(texts: Iterable[Sequence[str]], encoder: Encoder, told: Told) -> WordVectors:
+def place_words(texts: Iterable[Sequence[str]], encoder: Encodes, told: Told) -> WordVectors:
     """Return the vectors of the words of `texts`, and of all that the sentence model knows."""
     words = choose_words(texts, encoder.vocabulary)
     step = told("placing words", len(words))

@@ -30,7 +30,7 @@ from moderation.training.heads import HEADS, set_task
 from moderation.training.measures import average_precision, curve, recall_at
 from moderation.training.report import put_figures
 from moderation.training.run import train
-from moderation.training.vectors import choose_words
+from moderation.training.vectors import DIRECTIONS, choose_words, place_words
 from moderation.types import Category, Surface
 from tests.live import ROOT
 from tests.moderation.corpus import place_nothing, tiny_corpus, unheard
@@ -300,6 +300,27 @@ def test_a_word_nobody_labelled_is_judged_by_its_neighbours(tiny_file: bytes) ->
     scorer = Scorer(unpack(tiny_file))
     near, far = (scorer.odds([word]) for word in ("explosives", "marmalade"))
     assert np.sum(near) > np.sum(far)
+
+
+class Hashing:
+    """A sentence model for which a text means its letters."""
+
+    vocabulary = ["table", "tables", "##ing", "zebra"]
+
+    def encode(self, text: str, *, most: int) -> np.ndarray:
+        row = np.zeros((1, meaning.WIDTH), dtype=np.float32)
+        for letter in text:
+            row[0, ord(letter) % meaning.WIDTH] += 1.0
+        return row
+
+
+def test_words_are_placed_by_what_they_mean() -> None:
+    vectors = place_words([["bomb"]] * 3, Hashing(), unheard)
+    assert vectors.words == ("bomb", "table", "tables", "zebra")
+    assert vectors.directions == DIRECTIONS
+    bomb, table, tables, nothing = vectors.lay_out(["bomb", "table", "tables", "chair"])
+    assert np.sum(table * tables) > np.sum(table * bomb)
+    assert not nothing.any()
 
 
 def test_words_of_three_texts_and_known_ones_are_placed() -> None:
