@@ -299,8 +299,10 @@ document.addEventListener("click", ({ target }) => {
   if (account.open && !account.contains(target)) account.open = false;
 });
 
-function loadModels() {
-  api.get("/models").then(({ items, reasons = {} }) => store.set({ models: items, reasons }), () => {});
+// Without the list nobody could choose a model, nor read why one was chosen: it is asked for until it comes.
+function loadModels(waitMs = 1000) {
+  const again = () => setTimeout(() => store.get().models.length || loadModels(Math.min(2 * waitMs, 60_000)), waitMs);
+  api.get("/models").then(({ items, reasons = {} }) => store.set({ models: items, reasons }), again);
 }
 
 // The way is free again for the message that had to wait.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import OpenPage, sign_up
 from tests.e2e.thread import answer, box, finished, send, text_of
@@ -289,3 +289,19 @@ async def test_signing_out_and_in_again_shows_the_conversations(
     await page.get_by_role("button", name="Sign in").click()
     await page.locator(".item-link").first.click()
     await expect(text_of(page)).to_have_text("Fine.")
+
+
+async def test_the_list_of_models_is_asked_for_until_it_comes(
+    page: Page, provider: ScriptedProvider
+):
+    asked = []
+
+    async def fail_once(route: Route) -> None:
+        asked.append(route.request.url)
+        await (route.abort() if len(asked) == 1 else route.continue_())
+
+    await page.wait_for_load_state("networkidle")
+    await page.route("**/api/v1/models", fail_once)
+    async with page.expect_response("**/api/v1/models"):
+        await page.reload()
+    assert len(asked) == 2
