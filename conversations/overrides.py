@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-
-from django.db.utils import Error
+from functools import partial
 
 from chatbot.core.db import db_call
+from chatbot.core.following import follow
 from conversations.models import ModelOverride
 from llm.catalog import LANE_LIMITS
 from llm.conf import read_catalog, set_overrides
@@ -33,27 +32,15 @@ def read_overrides() -> dict[str, Override]:
 
 
 async def follow_overrides(*, every_s: float = REFRESH_S) -> None:
-    """Keep this process's registry as operators want it, until cancelled.
+    """Keep this process's registry as operators want it, until cancelled."""
+    await follow(
+        partial(db_call, read_overrides), _use, what="The model overrides", every_s=every_s
+    )
 
-    While the database is away, what was read last holds.
-    """
-    known: dict[str, Override] | None = None
-    is_away = False
-    while True:
-        try:
-            found = await db_call(read_overrides)
-        except Error:
-            # Away, or not migrated yet.
-            if not is_away:
-                logger.warning("The model overrides cannot be read; those read before hold")
-            is_away = True
-        else:
-            is_away = False
-            if found != known:
-                known = found
-                set_overrides(found)
-                _tell(found)
-        await asyncio.sleep(every_s)
+
+def _use(overrides: dict[str, Override]) -> None:
+    set_overrides(overrides)
+    _tell(overrides)
 
 
 def _tell(overrides: dict[str, Override]) -> None:

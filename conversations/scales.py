@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from django.db.utils import Error
 from django.utils import timezone
 
 from chatbot.core.db import db_call
+from chatbot.core.following import follow
 from conversations.models import TokenScale
 from llm.calibration import Lesson, Level, Levels, begin_levels
 from llm.conf import get_registry, read_catalog, set_scales
@@ -27,26 +26,19 @@ TRIES = 3
 async def follow_scales(*, every_s: float = REFRESH_S) -> None:
     """Store what this process's answers taught, and count as all have learnt to, until cancelled.
 
-    While the database is away, the scales read last hold, and what is learnt is lost.
+    What is learnt while the database is away is lost.
     """
-    known: dict[str, Scale] = {}
-    is_away = False
-    while True:
-        lessons = get_registry().means.lessons.take()
-        try:
-            found = await db_call(exchange_lessons, lessons)
-        except Error:
-            # Away, or not migrated yet.
-            if not is_away:
-                logger.warning("The token scales cannot be read; those read before hold")
-            is_away = True
-        else:
-            is_away = False
-            if found != known:
-                known = found
-                set_scales(found)
-                logger.info("Tokens are counted by new scales: %s", found)
-        await asyncio.sleep(every_s)
+    await follow(_exchange, _use, what="The token scales", every_s=every_s)
+
+
+async def _exchange() -> dict[str, Scale]:
+    return await db_call(exchange_lessons, get_registry().means.lessons.take())
+
+
+def _use(scales: dict[str, Scale]) -> None:
+    set_scales(scales)
+    if scales:
+        logger.info("Tokens are counted by new scales: %s", scales)
 
 
 def exchange_lessons(lessons: Mapping[str, Sequence[Lesson]]) -> dict[str, Scale]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.utils import Error
 
 from chatbot.audit.log import record
 from chatbot.core.db import db_call
+from chatbot.core.following import follow
 from moderation.errors import BadPolicy
 from moderation.models import PolicyVersion
 from moderation.policy import Policy, default_policy, parse_policy
@@ -83,22 +83,10 @@ def publish(data: Mapping[str, Any], *, author: str, note: str) -> PolicyVersion
 
 
 async def follow_policy(*, every_s: float = REFRESH_S) -> None:
-    """Keep this process's policy the newest, until cancelled.
+    """Keep this process's policy the newest, until cancelled."""
+    await follow(partial(db_call, read_policy), _use, what="The moderation policy", every_s=every_s)
 
-    While the database is away, what was read last holds.
-    """
-    is_away = False
-    while True:
-        try:
-            found = await db_call(read_policy)
-        except Error:
-            # Away, or not migrated yet.
-            if not is_away:
-                logger.warning("The moderation policy cannot be read; the one read before holds")
-            is_away = True
-        else:
-            is_away = False
-            if found.version != current_policy().version:
-                logger.info("Moderation policy %s holds", found.version)
-                set_policy(found)
-        await asyncio.sleep(every_s)
+
+def _use(policy: Policy) -> None:
+    set_policy(policy)
+    logger.info("Moderation policy %s holds", policy.version)
