@@ -37,6 +37,14 @@ def pass_time(limiter_clock: LimiterClock, settings: Settings) -> Callable[[floa
     return add
 
 
+@pytest.fixture
+def person(pass_time: Callable[[float], None]) -> User:
+    """Somebody whose day has just begun: it does so at another time for each person."""
+    made = make_person()
+    pass_time(read_rate(made).windows[1].resets_in_s)
+    return made
+
+
 def left(rate: RateStatus) -> tuple[int, ...]:
     """Return what is left of the minute and of the day."""
     return tuple(window.remaining for window in rate.windows)
@@ -54,8 +62,7 @@ def test_sends_up_to_the_minutes_limit_pass(pass_time: Callable[[float], None]) 
     assert refused(person)["code"] == "rate_limited"
 
 
-def test_sends_up_to_the_days_limit_pass(pass_time: Callable[[float], None]) -> None:
-    person = make_person()
+def test_sends_up_to_the_days_limit_pass(person: User, pass_time: Callable[[float], None]) -> None:
     for _ in range(7):
         count_send(person)
         pass_time(MINUTE)
@@ -79,8 +86,9 @@ def test_a_refusal_says_when_to_try_again(pass_time: Callable[[float], None]) ->
     count_send(person)
 
 
-def test_a_refused_send_counts_in_no_window(pass_time: Callable[[float], None]) -> None:
-    person = make_person()
+def test_a_refused_send_counts_in_no_window(
+    person: User, pass_time: Callable[[float], None]
+) -> None:
     for _ in range(3):
         count_send(person)
     for _ in range(5):
@@ -105,9 +113,8 @@ def test_a_send_that_is_forgotten_can_be_made_again(pass_time: Callable[[float],
 
 
 def test_forgetting_late_takes_nothing_from_the_next_window(
-    pass_time: Callable[[float], None],
+    person: User, pass_time: Callable[[float], None]
 ) -> None:
-    person = make_person()
     counted = count_send(person)
     pass_time(MINUTE)
     count_send(person)
