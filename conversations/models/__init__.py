@@ -1,7 +1,7 @@
 """What is kept: conversations, their messages, the generations that answer them, and summaries."""
 
 from conversations.models.conversation import Conversation
-from conversations.models.generation import Generation, State
+from conversations.models.generation import Generation, Screening, State
 from conversations.models.memory import Chore, ChoreKind, Summary
 from conversations.models.message import Feedback, Message, Role, Status
 from conversations.models.override import ModelOverride
@@ -19,6 +19,7 @@ __all__ = [
     "Message",
     "ModelOverride",
     "Role",
+    "Screening",
     "SearchEntry",
     "State",
     "Status",

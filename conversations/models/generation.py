@@ -21,6 +21,14 @@ ACTIVE_STATES = (State.QUEUED, State.RUNNING)
 ENDED_STATES = (State.COMPLETED, State.STOPPED, State.HALTED, State.FAILED)
 
 
+class Screening(models.TextChoices):
+    """What was found in the message that is answered."""
+
+    CLEAN = ""
+    FLAGGED = "flagged"
+    SUPPORT = "support", "answered with support"
+
+
 class Generation(models.Model):
     """The series of attempts that answers one message.
 
@@ -52,6 +60,9 @@ class Generation(models.Model):
     )
     last_seq = models.PositiveIntegerField(
         default=0, help_text="seq of the terminal event within the last attempt"
+    )
+    screening = models.CharField(
+        max_length=8, blank=True, choices=Screening, default=Screening.CLEAN, db_default=""
     )
     lease_owner = models.CharField(max_length=80, blank=True)
     lease_until = models.DateTimeField(null=True)
