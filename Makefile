@@ -75,7 +75,8 @@ deployment: .venv/dev
 services: .venv/dev
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
 	nice $(BIN)/python -m tests.services $(BIN)/pytest --reuse-db -m "not slow" \
-		--numprocesses 4 --dist loadfile tests/core tests/audit tests/accounts tests/conversations
+		--numprocesses 4 --dist loadfile tests/core tests/audit tests/accounts tests/conversations \
+		tests/desk tests/moderation/test_events.py
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
 faults: .venv/dev

@@ -20,6 +20,7 @@ urlpatterns = [
     re_path(r"^api/", unknown_address),
     path("accounts/", include("allauth.urls")),
     path("admin/costs/", include("chatbot.accounts.costs.urls")),
+    path("admin/desk/", include("chatbot.desk.urls")),
     path("admin/", admin.site.urls),
     path("", include("conversations.urls")),
 ]

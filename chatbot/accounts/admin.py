@@ -28,11 +28,11 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
         (None, {"fields": ("id", "email", "password")}),
         ("Plan", {"fields": ("plan", "monthly_token_budget")}),
         ("State", {"fields": ("is_active", "suspended_at")}),
-        ("Rights", {"fields": ("is_staff", "is_superuser", "user_permissions")}),
+        ("Rights", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("date_joined", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2", "plan")}),)
-    filter_horizontal = ("user_permissions",)
+    filter_horizontal = ("groups", "user_permissions")
     secret_fields = ("email", "password", "password1", "password2")
 
     def user_change_password(

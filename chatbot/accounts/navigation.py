@@ -21,8 +21,23 @@ def list_links(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         }
         for app in admin.site.get_app_list(request)
+        if app["app_label"] != "moderation"
     ]
+    if desk := _list_desk(request):
+        groups.insert(0, {"title": "Moderation", "items": desk})
     if request.user.has_perm("accounts.view_costs"):
         costs = {"title": "Costs", "icon": "payments", "link": reverse("costs")}
         groups.insert(0, {"title": "Reports", "items": [costs]})
     return groups
+
+
+# The desk's pages, with what it takes to see them.
+_DESK = (("Queue", "inbox", "admin:moderation_moderationevent_changelist", "view_moderationevent"),)
+
+
+def _list_desk(request: HttpRequest) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "icon": icon, "link": reverse(name)}
+        for title, icon, name, permission in _DESK
+        if request.user.has_perm(f"moderation.{permission}")
+    ]

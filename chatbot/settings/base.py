@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "chatbot.accounts",
     "moderation",
     "conversations",
+    "chatbot.desk",
 ]
 
 MIDDLEWARE = [

@@ -24,7 +24,9 @@ from chatbot.audit.naming import name_of
 from conversations.models import Conversation, Generation, Message, ModelOverride, Worker
 from conversations.sealing import open_cipher, seal_column, seal_comment
 from conversations.workers import WorkerLoad, report_worker
+from moderation.models import ModerationEvent
 from tests.conversations.rows import put_generation, put_message
+from tests.desk.events import put_event
 from tests.factories import make_conversation, make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "canary"
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 KNOWN = {User, ApiToken, BudgetPeriod, EmailAddress, Authenticator}
-KNOWN |= {Conversation, Generation, ModelOverride, Worker, AuditEntry}
+KNOWN |= {Conversation, Generation, ModelOverride, Worker, AuditEntry, ModerationEvent}
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -50,6 +52,8 @@ def secrets(user: User) -> list[str]:
     Message.objects.filter(seq=2).update(feedback="up", feedback_comment_sealed=comment)
     put_generation(conversation, answer, state="completed", finished=timezone.now())
     reserve_tokens(user, 10, now=timezone.now())
+    # Its own page shows what was said, to whoever claims it: see tests/desk.
+    put_event(user, text="plain words")
     report_worker(WorkerLoad("host:1:a", 1, 4, is_draining=False))
     ModelOverride.objects.create(name="smollm2-135m")
     token = create_token(user, label="laptop")

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from chatbot.accounts.models import Plan
-from chatbot.accounts.people import create_person
+from chatbot.accounts.people import create_person, make_moderator
 from chatbot.audit.log import COMMAND_LINE, record
 from chatbot.audit.naming import name_of
 
@@ -27,9 +27,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--staff", action="store_true", help="may enter /admin/ with all rights"
         )
+        parser.add_argument(
+            "--moderator", action="store_true", help="may enter the moderators' desk in /admin/"
+        )
         parser.add_argument("--password-stdin", action="store_true", help="read one line")
 
     def handle(self, *, email: str, plan: str, staff: bool, **options: Any) -> None:
+        roles = {"staff": staff, "moderator": options["moderator"]}
         password = ""
         if options["password_stdin"]:
             password = sys.stdin.readline().rstrip("\r\n")
@@ -38,8 +42,10 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 user = create_person(email, password or None, plan=Plan(plan), staff=staff)
-                record(COMMAND_LINE, "user.added", name_of(user), plan=plan, staff=staff)
+                if roles["moderator"]:
+                    make_moderator(user)
+                record(COMMAND_LINE, "user.added", name_of(user), plan=plan, **roles)
         except ValidationError as exc:
             raise CommandError(" ".join(exc.messages)) from exc
-        role = "staff, " if staff else ""
-        self.stdout.write(f"Created {user.email} ({role}plan {user.plan}).")
+        has = [role for role, is_given in roles.items() if is_given]
+        self.stdout.write(f"Created {user.email} ({', '.join([*has, f'plan {user.plan}'])}).")
