@@ -1,17 +1,32 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from chatbot.accounts.models import ApiToken, BudgetPeriod, User
+from chatbot.accounts.sanctions import AccountWarning, Suspension
 from chatbot.audit.staff import AuditedAdmin
+from chatbot.core.readonly import ReadOnlyAdmin
 
 admin.site.unregister(Group)
+
+_STATE = (
+    "is_active",
+    "suspended_at",
+    "suspended_until",
+    "slowed_until",
+    "suspensions_so_far",
+    "warnings_so_far",
+)
 
 
 @admin.register(User)
@@ -23,17 +38,41 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
     list_display = ("email", "plan", "is_staff", "is_active", "suspended_at", "date_joined")
     list_filter = ("plan", "is_staff", "is_active", "suspended_at")
     search_fields = ("email",)
-    readonly_fields = ("id", "date_joined", "last_login")
+    # Suspensions begin and end where the reason and the audit log are written too.
+    readonly_fields = (
+        "id",
+        "date_joined",
+        "last_login",
+        "suspended_at",
+        "suspended_until",
+        "slowed_until",
+        "suspensions_so_far",
+        "warnings_so_far",
+    )
     fieldsets = (
         (None, {"fields": ("id", "email", "password")}),
         ("Plan", {"fields": ("plan", "monthly_token_budget")}),
-        ("State", {"fields": ("is_active", "suspended_at")}),
+        ("State", {"fields": _STATE}),
         ("Rights", {"fields": ("is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("date_joined", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2", "plan")}),)
     filter_horizontal = ("groups", "user_permissions")
     secret_fields = ("email", "password", "password1", "password2")
+
+    @admin.display(description="suspensions")
+    def suspensions_so_far(self, person: User) -> str:
+        return _lines(
+            (one.created, one.reason, f"until {one.ended_at or one.until or 'it is lifted'}")
+            for one in person.suspensions.order_by("-created")
+        )
+
+    @admin.display(description="warnings")
+    def warnings_so_far(self, person: User) -> str:
+        return _lines(
+            (one.created, one.text, f"seen {one.seen_at}" if one.seen_at else "not seen")
+            for one in person.warnings.order_by("-created")
+        )
 
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
@@ -46,6 +85,10 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
             if before and after and after.password != before.password:
                 self.note(request, "changed", after, changes={"password": []})
         return response
+
+
+def _lines(rows: Iterable[tuple[datetime, str, str]]) -> str:
+    return format_html_join("", "<p>{:%Y-%m-%d %H:%M} UTC: {} ({})</p>", rows) or "none"
 
 
 @admin.register(BudgetPeriod)
@@ -67,3 +110,18 @@ class ApiTokenAdmin(AuditedAdmin):
 
     def has_add_permission(self, request: object) -> bool:
         return False
+
+
+@admin.register(Suspension)
+class SuspensionAdmin(ReadOnlyAdmin):
+    list_display = ("user", "created", "until", "by", "ended_at", "appealed_at", "appeal_granted")
+    list_filter = ("ended_at", "appeal_granted")
+    search_fields = ("user__email",)
+    readonly_fields = ("created",)
+
+
+@admin.register(AccountWarning)
+class AccountWarningAdmin(ReadOnlyAdmin):
+    list_display = ("user", "created", "by", "seen_at")
+    search_fields = ("user__email",)
+    readonly_fields = ("created",)

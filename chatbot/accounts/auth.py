@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeGuard
+from uuid import UUID
 
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
@@ -13,6 +14,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from chatbot.accounts.limits import count_request
 from chatbot.accounts.models import User
+from chatbot.accounts.suspensions import find_suspension
 from chatbot.accounts.tokens import find_user_by_token, is_token
 from chatbot.core.db import db_call
 from chatbot.core.errors import Forbidden, Unauthenticated
@@ -29,6 +31,21 @@ class CsrfFailed(Forbidden):
 class Suspended(Forbidden):
     code = "suspended"
     sentence = "This account is suspended."
+
+    @classmethod
+    def of(cls, user_id: UUID) -> Suspended:
+        """Return the refusal with why, until when, and whether an appeal may be made."""
+        suspension = find_suspension(user_id)
+        if suspension is None:
+            return cls()
+        until = suspension.until
+        return cls(
+            detail={
+                "reason": suspension.reason,
+                "until": until.isoformat() if until else None,
+                "mayAppeal": suspension.appealed_at is None,
+            }
+        )
 
 
 class ForeignOrigin(Forbidden):
@@ -56,11 +73,14 @@ def _may_enter(user: User | AnonymousUser | None) -> TypeGuard[User]:
 
 
 def admit(user: User | AnonymousUser | None) -> User:
-    """Return the user if they may use the service. Raises Unauthenticated or Suspended."""
+    """Return the user if they may use the service. Raises Unauthenticated or Suspended.
+
+    Reads the database for one who is suspended.
+    """
     if not _may_enter(user):
         raise Unauthenticated
     if user.is_suspended:
-        raise Suspended
+        raise Suspended.of(user.pk)
     return user
 
 

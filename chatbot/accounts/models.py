@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from chatbot.accounts.costs import models as cost_models  # noqa: F401 - Models of this app too.
+from chatbot.accounts import sanctions  # noqa: F401 - Models of this app too.
+from chatbot.accounts.costs import models as cost_models  # noqa: F401 - These as well.
 from chatbot.core.conf import get_keyring
 from chatbot.core.crypto import DataCipher, new_wrapped_key, unwrap_key
 from chatbot.core.fields import SealedField
@@ -44,7 +45,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     wrapped_key = SealedField(default=b"", editable=False)
     custom_instructions_sealed = SealedField(null=True, editable=False)
-    suspended_at = models.DateTimeField(null=True, blank=True)
+    # Both are changed with the row in `Suspension` that says why.
+    suspended_at = models.DateTimeField(null=True, editable=False)
+    suspended_until = models.DateTimeField(null=True, editable=False)
+    slowed_until = models.DateTimeField(null=True, editable=False)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
@@ -71,7 +75,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_suspended(self) -> bool:
-        return self.suspended_at is not None
+        """Whether a suspension holds now: one whose end has come is over without anybody's doing."""
+        if self.suspended_at is None:
+            return False
+        return self.suspended_until is None or self.suspended_until > timezone.now()
+
+    @property
+    def is_slowed(self) -> bool:
+        return self.slowed_until is not None and self.slowed_until > timezone.now()
 
     def cipher(self) -> DataCipher:
         """Return the cipher of this person's own values. Raises CannotOpen."""

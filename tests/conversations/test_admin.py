@@ -17,6 +17,8 @@ from django.utils import timezone
 from chatbot.accounts.budgets import reserve_tokens
 from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import ApiToken, BudgetPeriod, User
+from chatbot.accounts.sanctions import AccountWarning, Suspension
+from chatbot.accounts.suspensions import appeal, suspend, warn
 from chatbot.accounts.tokens import create_token
 from chatbot.audit.log import record
 from chatbot.audit.models import AuditEntry
@@ -35,6 +37,7 @@ CANARY = "canary"
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 KNOWN = {User, ApiToken, BudgetPeriod, EmailAddress, Authenticator}
 KNOWN |= {Conversation, Generation, ModelOverride, Worker, AuditEntry, ModerationEvent}
+KNOWN |= {Suspension, AccountWarning}
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -59,6 +62,9 @@ def secrets(user: User) -> list[str]:
     token = create_token(user, label="laptop")
     record(name_of(user), "user.changed", name_of(user), changes={"plan": ["free", "pro"]})
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    warn(user.pk, by="system", text="Please do not.")
+    suspend(user.pk, by="system", reason="Too often.", until=None)
+    appeal(user.pk, text=f"{CANARY} appeal")
     secret = get_adapter().encrypt(f"{CANARY} two-factor")
     Authenticator.objects.create(user=user, type="totp", data={"secret": secret})
     return [CANARY, token, ApiToken.objects.get().digest, user.password]
