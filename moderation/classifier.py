@@ -16,7 +16,7 @@ from moderation.normalise import align, normalise
 from moderation.rates import score_at
 from moderation.rules import find_hits
 from moderation.scorer import Scorer
-from moderation.types import Category, Hit, Scores, Surface
+from moderation.types import CATEGORIES, Category, Hit, Scores, Surface
 
 # Longer texts are read to here; what accepts texts refuses longer ones (chatbot's limit is 32,000).
 LONGEST_TEXT = 64_000
@@ -58,7 +58,7 @@ class Classifier:
         readings += [normalise(hidden) for hidden in decode_hidden(text)]
         risk = 0.0
         riskiest: tuple[str, list[str], dict[str, float]] | None = None
-        categories = dict.fromkeys(Category, 0.0)
+        categories = dict.fromkeys(CATEGORIES, 0.0)
         hits: list[Hit] = []
         for reading in readings:
             words = self._scorer.cut(reading)
@@ -77,7 +77,7 @@ class Classifier:
             if len(words) >= _FEWEST_WORDS:
                 joint = self._second.join(odds, _mended(reading, words))
                 risk = self._mix(joint, surface, line=self._second.meaning.surfaces[surface])
-                categories = dict.fromkeys(Category, 0.0)
+                categories = dict.fromkeys(CATEGORIES, 0.0)
                 _raise_to(categories, joint)
                 tiers = (1, 2)
         for hit in hits:
@@ -122,7 +122,7 @@ def _mended(reading: str, words: list[str]) -> str:
 
 
 def _raise_to(categories: dict[Category, float], odds: Mapping[str, float]) -> None:
-    for category in Category:
+    for category in CATEGORIES:
         categories[category] = max(categories[category], _share(odds[category]))
 
 

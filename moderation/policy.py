@@ -75,6 +75,9 @@ class Policy:
     _found: dict[tuple[str, str, str], Limits] = field(
         default_factory=dict, compare=False, repr=False
     )
+    _least: dict[tuple[Surface, str], float] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def find_limits(self, surface: Surface, category: Category, plan: str) -> Limits:
         key = (str(surface), str(category), plan)
@@ -84,6 +87,13 @@ class Policy:
                     self._found[key] = self.limits[narrow]
                     break
         return self._found[key]
+
+    def find_least(self, surface: Surface, plan: str) -> float:
+        """Return the score below which nothing is done with any text."""
+        key = (surface, plan)
+        if key not in self._least:
+            self._least[key] = min(self.find_limits(surface, one, plan).flag for one in Category)
+        return self._least[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,8 @@ def decide(
     top = scores.top
     worst = Decision(Action.PASS, surface, top, scores.risk, scores, policy.version)
     is_in_need = False
+    if scores.risk < policy.find_least(surface, plan) and not scores.blocks:
+        return worst
     for category, own in scores.categories.items():
         acting = scores.risk if category is top else min(scores.risk, own)
         limits = policy.find_limits(surface, category, plan)

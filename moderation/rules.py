@@ -11,18 +11,34 @@ from moderation.types import Category, Hit, Span
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A pattern over normalised text, and what a text that has it scores at least."""
+    """A pattern over normalised text, and what a text that has it scores at least.
+
+    Whatever meets the pattern has one of `needs` in it: looking for these first is ten times as
+    quick, and few texts have any.
+    """
 
     name: str
     category: Category
     score: float
     blocks: bool
     pattern: re.Pattern[str]
+    needs: tuple[str, ...]
+
+    def search(self, text: str) -> re.Match[str] | None:
+        return self.pattern.search(text) if any(map(text.__contains__, self.needs)) else None
 
 
 _EARLIER = r"(?:all |any |every |each |the |your |my |of |these |those |previous |prior |above |earlier |preceding |other |given |initial |original |system |hidden |existing |current |safety )"
 _ORDERS = r"(?:instructions?|prompts?|rules?|guidelines?|directions?|directives?|orders?|commands?|restrictions?|policies|programming|constraints|messages?|context)"
 _DROP = r"(?:ignore|disregard|forget|override|overrule|bypass|discard|dismiss|neglect|drop|erase|delete|skip|do not follow|dont follow|stop following)"
+_ORDER_STEMS = (
+    "instruction", "prompt", "rule", "guideline", "direct", "order", "command", "restriction",
+    "polic", "programming", "constraints", "message", "context",
+)  # fmt: skip
+_DROP_STEMS = (
+    "ignore", "disregard", "forget", "over", "bypass", "discard", "dismiss", "neglect", "drop",
+    "erase", "delete", "skip", "not follow", "dont follow", "stop following",
+)  # fmt: skip
 # Quoting an attack to ask about it is not one.
 _ASKED_ABOUT = r"(?<![\"'`\u201c\u2018])"
 
@@ -30,6 +46,7 @@ RULES = (
     Rule(
         "override", Category.INJECTION, 0.93, False,
         re.compile(rf"{_ASKED_ABOUT}\b{_DROP} {_EARLIER}{{1,5}}{_ORDERS}\b"),
+        _ORDER_STEMS,
     ),
     Rule(
         "override-everything", Category.INJECTION, 0.93, False,
@@ -38,6 +55,7 @@ RULES = (
             r"(?: have| had| ve| was| were)?(?: been)? "
             r"(?:told|said|learned|learnt|know|above|before|written|instructed|wrote|read)\b"
         ),
+        _DROP_STEMS,
     ),
     Rule(
         "prompt-leak", Category.INJECTION, 0.9, False,
@@ -47,6 +65,7 @@ RULES = (
             r"(?:(?:entire|full|hidden|secret|initial|original|exact|complete|whole|system|internal|confidential) ){1,3}"
             r"(?:prompts?|instructions?|message|rules|guidelines|directives)\b"
         ),
+        ("prompt", "instruction", "message", "rules", "guideline", "directive"),
     ),
     Rule(
         "persona", Category.INJECTION, 0.95, False,
@@ -57,6 +76,7 @@ RULES = (
             r"amoral (?:ai|chatbot)|do anything now)|\bdo anything now\b.{0,200}\bdan\b|"
             r"\bstay (?:as|in character as) (?:a )?dan\b"
         ),
+        ("dan", "developer mode", "jailbr", "unfiltered", "uncensored", "evil", "amoral", "anything now"),
     ),
     Rule(
         "no-limits", Category.INJECTION, 0.9, False,
@@ -65,6 +85,7 @@ RULES = (
             r"(?:no|free from|freed from|free of|not bound by|without) (?:any |all |the )?(?:typical |usual |ethical |moral |legal |content |openai'?s? )*"
             r"(?:restrictions?|filters?|limitations?|guidelines?|confines|censorship|ethics|rules)\b"
         ),
+        ("restriction", "filter", "limitation", "guideline", "confines", "censorship", "ethics", "rules"),
     ),
     Rule(
         "template", Category.INJECTION, 0.97, False,
@@ -73,6 +94,7 @@ RULES = (
             r"|\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|(?:^|\n)\s*#{2,4} ?(?:system|new instructions?)\b ?:"
             r"|(?:^|\n)\s*\[?(?:system|admin|developer)(?: message| prompt| override)?\]? ?: ?(?:you (?:are|must)|ignore|new|override)"
         ),
+        ("<|", "[", "<<", "</sys", "<start", "<end", "##", "system", "admin", "developer"),
     ),
     Rule(
         "minors", Category.MINORS, 0.995, True,
@@ -82,6 +104,7 @@ RULES = (
             r"|\b(?:cheese pizza trade|pthc|csam (?:links?|trade|videos?))\b"
             r"|\bsexy? (?:with|pics? of|videos? of|photos? of) (?:a |my )?(?:child|kid|toddler|minor|underage|preteen|\d{1,2} ?(?:yo|y/o) (?:girl|boy))\w*\b"
         ),
+        ("child", "kiddie", "teen", "underage", "toddler", "infant", "loli", "shota", "pedo", "minor", "jailbait", "cheese pizza", "pthc", "csam", "sex"),
     ),
     Rule(
         "incitement", Category.HATE, 0.98, True,
@@ -89,10 +112,12 @@ RULES = (
             r"\b(?:kill|gas|exterminate|lynch|hang|burn|shoot|slaughter) (?:all |every |the |those |these ){1,2}(?:fucking |dirty |filthy )?"
             r"(?:jews?|muslims?|blacks?|niggers?|gays?|faggots?|fags?|kikes?|immigrants?|mexicans?|spics?|arabs?|gypsies|trannies|women|whites|asians|chinks?|refugees)\b"
         ),
+        ("kill", "gas", "exterminate", "lynch", "hang", "burn", "shoot", "slaughter"),
     ),
     Rule(
         "urging", Category.SELF_HARM, 0.97, False,
         re.compile(r"\b(?:go|just|please|you should|why dont you|u should) (?:and )?(?:kill yourself|kys|hang yourself|slit your wrists|drink bleach)\b"),
+        ("yourself", "kys", "slit your", "drink bleach"),
     ),
     Rule(
         "despair", Category.SELF_HARM, 0.92, False,
@@ -100,6 +125,7 @@ RULES = (
             r"\bi(?:'?m| am)? (?:really |just |do |still )*(?:want to|wanna|going to|gonna|will|plan to|need to) "
             r"(?:kill myself|end my (?:own )?life|commit suicide|hang myself|overdose|die tonight|cut myself)\b"
         ),
+        ("myself", "end my", "commit suicide", "overdose", "die tonight"),
     ),
 )  # fmt: skip
 
@@ -107,5 +133,5 @@ RULES = (
 def find_hits(text: str) -> Iterator[Hit]:
     """Yield what each rule finds first in a normalised text, with its place there."""
     for rule in RULES:
-        if match := rule.pattern.search(text):
+        if match := rule.search(text):
             yield Hit(rule.name, rule.category, rule.score, rule.blocks, Span(*match.span()))

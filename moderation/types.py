@@ -32,6 +32,8 @@ class Category(StrEnum):
     PROFANITY = "profanity"
 
 
+# What is gone through for every text: going through the class itself takes far longer.
+CATEGORIES = tuple(Category)
 # The names in https://platform.openai.com/docs/guides/moderation, where it has one.
 OPENAI_NAMES: Mapping[Category, str] = {
     Category.VIOLENCE: "violence",
