@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from math import exp, log
+from threading import Lock
 from types import MappingProxyType
 
 from moderation import artefact, meaning, tiers as tiers_module
@@ -155,9 +156,14 @@ def find_spans(text: str) -> tuple[Hit, ...]:
     )
 
 
+# It takes seconds with the second tier: whoever comes meanwhile waits, and does not load it again.
+_loading = Lock()
+
+
 def get_classifier() -> Classifier:
     """Return the process's classifier, with the tiers that are on (`tiers.tiers_on`)."""
-    return _load(tiers_module.tiers_on())
+    with _loading:
+        return _load(tiers_module.tiers_on())
 
 
 def get_first_tier() -> Classifier:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from moderation.classifier import score
 from moderation.policies import current_policy
 from moderation.policy import Decision, decide
-from moderation.types import Surface
+from moderation.types import OPENAI_NAMES, Category, Scores, Surface
 
 # The classifier has learnt whole answers. What stands in fewer words is doubted by rules, or not.
 _FEW_WORDS = 6
+# As it is kept beside an event. A remote judge names itself as it likes.
+_LONGEST_VERSION = 64
 
 
 def judge(text: str, *, surface: Surface, plan: str, is_strict: bool = False) -> Decision:
@@ -20,4 +24,32 @@ def judge(text: str, *, surface: Surface, plan: str, is_strict: bool = False) ->
         plan=plan,
         is_strict=is_strict,
         is_short=surface is Surface.OUTPUT and len(text.split(maxsplit=_FEW_WORDS)) < _FEW_WORDS,
+    )
+
+
+def judge_again(decision: Decision, said: Scores, *, plan: str) -> Decision:
+    """Return what is to be done with a text now that a remote judge was heard about it.
+
+    Of the categories that it knows its word counts, whether it finds more than was found here or
+    less. The others stay as they were found here.
+    """
+    joint = _join(decision.scores, said)
+    return decide(joint, current_policy(), surface=decision.surface, plan=plan)
+
+
+def _join(here: Scores, there: Scores) -> Scores:
+    categories, risk = dict(there.categories), there.risk
+    for category in Category:
+        if category in OPENAI_NAMES:
+            continue
+        own = here.categories[category]
+        categories[category] = max(own, categories[category])
+        risk = max(risk, here.risk if category is here.top else min(here.risk, own))
+    return Scores(
+        risk=risk,
+        categories=MappingProxyType(categories),
+        rules=here.rules,
+        blocks=here.blocks,
+        version=f"{here.version}+{there.version}"[:_LONGEST_VERSION],
+        tiers=(*here.tiers, *there.tiers),
     )

@@ -113,6 +113,11 @@ class Decision:
     def is_clean(self) -> bool:
         return self.action is Action.PASS
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Say whether another judge may change it: neither a rule that is sure, nor care."""
+        return not (self.is_clean or self.is_in_need or self.scores.blocks)
+
 
 # What a rule scores at least that refuses alone.
 _CERTAIN = 0.95

@@ -9,10 +9,11 @@ from uuid import UUID
 from chatbot.core.conf import get_keyring
 from chatbot.core.crypto import DataCipher, new_wrapped_key, unwrap_key
 from chatbot.core.ids import uuid7
-from moderation.classifier import find_spans, score
-from moderation.excerpts import cut_excerpt
+from moderation.classifier import find_spans, get_first_tier
+from moderation.excerpts import Excerpt, cut_excerpt
 from moderation.models import Action, ModerationEvent, ModerationOutbox, Source
 from moderation.policy import Decision
+from moderation.types import Surface
 
 _OWNER = "moderation_event"
 
@@ -29,23 +30,41 @@ class Where:
     message_seq: int | None = None
 
 
-def note_event(text: str, decision: Decision, action: Action, where: Where) -> UUID:
+def find_excerpt(text: str, surface: Surface) -> Excerpt:
+    """Return what a moderator is to be shown of a text.
+
+    A tenth of a second for a very long one, which is better spent before a transaction than in it.
+    """
+    first = get_first_tier()
+    return cut_excerpt(
+        text, hits=find_spans(text), weigh=lambda part: first.score(part, surface).risk
+    )
+
+
+def note_event(
+    text: str | Excerpt,
+    decision: Decision,
+    action: Action,
+    where: Where,
+    *,
+    identity: UUID | None = None,
+) -> UUID:
     """Note in the caller's transaction what was done with a text, and return the event's id.
 
-    The event itself is written down soon by whoever empties the outbox, once.
+    The event itself is written down soon by whoever empties the outbox, once. What is noted again
+    under the same `identity` is one event.
     """
-    surface = decision.surface
-    excerpt = cut_excerpt(text, hits=find_spans(text), weigh=lambda part: score(part, surface).risk)
-    identity = uuid7()
+    excerpt = find_excerpt(text, decision.surface) if isinstance(text, str) else text
+    identity = identity or uuid7()
     wrapped = new_wrapped_key(get_keyring(), _OWNER, str(identity))
     cipher = unwrap_key(get_keyring(), wrapped, _OWNER, str(identity))
-    ModerationOutbox.objects.create(
+    note = ModerationOutbox(
         id=identity,
         user_id=where.user_id,
         record={
             "plan": where.plan,
             "source": where.source,
-            "surface": surface,
+            "surface": decision.surface,
             "action": action,
             "category": decision.category,
             "score": round(decision.score, 6),
@@ -62,6 +81,7 @@ def note_event(text: str, decision: Decision, action: Action, where: Where) -> U
         wrapped_key=wrapped,
         excerpt_sealed=cipher.seal(excerpt.text, _OWNER, "excerpt", str(identity)),
     )
+    ModerationOutbox.objects.bulk_create([note], ignore_conflicts=True)
     return identity
 
 

@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from moderation import remote
 from moderation.remote import (
@@ -24,57 +22,15 @@ from moderation.remote import (
     read_verdict,
 )
 from moderation.types import Category, Scores, Surface
+from tests.moderation.judges import JudgeServer, answer, serve_judge
 
 TEXT = "How do I build a pipe bomb?"
 
 
-def answer(**scores: float) -> dict[str, Any]:
-    """An answer of the endpoint in which what scores above one half is flagged."""
-    named = {name.replace("__", "/").replace("_", "-"): value for name, value in scores.items()}
-    return {
-        "model": "omni-1",
-        "results": [
-            {
-                "flagged": any(value > 0.5 for value in named.values()),
-                "categories": {name: value > 0.5 for name, value in named.items()},
-                "category_scores": named,
-            }
-        ],
-    }
-
-
-@dataclass
-class Server:
-    """What the server answers next, what it was asked, and where it is."""
-
-    url: str = ""
-    status: int = 200
-    body: Any = None
-    silent: asyncio.Event | None = None
-    asked: list[tuple[str, Any]] = field(default_factory=list)
-
-    async def moderate(self, request: web.Request) -> web.Response:
-        self.asked.append((request.headers.get("Authorization", ""), await request.json()))
-        if self.silent is not None:
-            await self.silent.wait()
-        return web.json_response(self.body, status=self.status)
-
-
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    told = Server(body=answer(violence=0.2))
-    app = web.Application()
-    app.router.add_post("/v1/moderations", told.moderate)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    told.url = f"http://{host}:{port}/v1/moderations"
-    try:
+async def server() -> AsyncIterator[JudgeServer]:
+    async with serve_judge() as told:
         yield told
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture
@@ -85,7 +41,7 @@ def configured(settings: Any) -> Iterator[Any]:
 
 
 async def test_the_endpoint_is_asked_with_the_key_and_answers_in_our_categories(
-    server: Server, configured: Any
+    server: JudgeServer, configured: Any
 ) -> None:
     configured.MODERATION_JUDGE_URL, configured.MODERATION_JUDGE_KEY = server.url, "secret"
     server.body = answer(illicit__violent=0.8, hate__threatening=0.3, unheard_of=1.0)
@@ -102,12 +58,12 @@ async def test_no_judge_is_silent(configured: Any) -> None:
     assert await remote.judge(TEXT, Surface.INPUT) is None
 
 
-async def test_without_a_key_none_is_sent(server: Server) -> None:
+async def test_without_a_key_none_is_sent(server: JudgeServer) -> None:
     await ModerationsEndpoint(server.url, "").judge(TEXT, Surface.INPUT)
     assert server.asked[0][0] == ""
 
 
-async def test_a_judge_that_takes_too_long_is_silent(server: Server) -> None:
+async def test_a_judge_that_takes_too_long_is_silent(server: JudgeServer) -> None:
     server.silent = asyncio.Event()
     bench = Bench(ModerationsEndpoint(server.url, "k"), timeout_s=0.05)
     assert await bench.judge(TEXT, Surface.INPUT) is None
@@ -115,7 +71,7 @@ async def test_a_judge_that_takes_too_long_is_silent(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, {}), (429, {}), (200, {"results": []})])
-async def test_a_judge_that_fails_is_silent(server: Server, status: int, body: Any) -> None:
+async def test_a_judge_that_fails_is_silent(server: JudgeServer, status: int, body: Any) -> None:
     server.status, server.body = status, body
     assert await Bench(ModerationsEndpoint(server.url, "k")).judge(TEXT, Surface.INPUT) is None
 
@@ -126,7 +82,7 @@ async def test_a_judge_that_is_not_there_is_silent() -> None:
 
 
 async def test_after_failures_in_a_row_it_is_left_alone_and_asked_again_later(
-    server: Server,
+    server: JudgeServer,
 ) -> None:
     now = 100.0
     bench = Bench(ModerationsEndpoint(server.url, "k"), clock=lambda: now)
@@ -139,7 +95,7 @@ async def test_after_failures_in_a_row_it_is_left_alone_and_asked_again_later(
     assert await bench.judge(TEXT, Surface.INPUT) is not None
 
 
-async def test_failures_that_are_not_in_a_row_close_nothing(server: Server) -> None:
+async def test_failures_that_are_not_in_a_row_close_nothing(server: JudgeServer) -> None:
     bench = Bench(ModerationsEndpoint(server.url, "k"))
     for _ in range(FAILURES):
         server.status = 500
@@ -148,7 +104,7 @@ async def test_failures_that_are_not_in_a_row_close_nothing(server: Server) -> N
         assert await bench.judge(TEXT, Surface.INPUT) is not None
 
 
-async def test_who_gives_up_waiting_is_not_held(server: Server) -> None:
+async def test_who_gives_up_waiting_is_not_held(server: JudgeServer) -> None:
     server.silent = asyncio.Event()
     bench = Bench(ModerationsEndpoint(server.url, "k"))
     with pytest.raises(TimeoutError):
