@@ -34,6 +34,8 @@ from conversations.routing import websocket_urlpatterns
 from conversations.scales import follow_scales
 from llm.catalog import CatalogError
 from llm.conf import get_registry
+from moderation.classifier import get_classifier
+from moderation.policies import follow_policy
 
 _django = Handler()
 _HASHED_NAME = re.compile(r"\.[0-9a-f]{12}\.\w+$")
@@ -82,6 +84,11 @@ async def _websocket(scope: Any, receive: Any, send: Any) -> None:
 _drained = StreamDrain(_http)
 
 
+async def _load_classifier() -> None:
+    """Spare the first message the seconds that it takes where the sentence model is on."""
+    await asyncio.to_thread(get_classifier)
+
+
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     """Get ready to end in order, and close what is open when the server has ended."""
     following: list[asyncio.Task[None]] = []
@@ -97,6 +104,8 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
             following = [
                 spawn(follow_overrides(), name="model overrides"),
                 spawn(follow_scales(), name="token scales"),
+                spawn(follow_policy(), name="moderation policy"),
+                spawn(_load_classifier(), name="classifier"),
             ]
             _drained.begin_at(signal.SIGTERM)
             # Imports every view, which would otherwise fall to the first request.

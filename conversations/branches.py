@@ -31,13 +31,13 @@ class NothingToRegenerate(BadRequest):
 class Draft:
     """An answer that is about to be asked for: the message it follows, and that if it is new.
 
-    `text` is what the new message says. The title is what a conversation without one is called
+    `text` is what that message says. The title is what a conversation without one is called
     from now on.
     """
 
     parent_seq: int
+    text: str
     question: Message | None = None
-    text: str | None = None
     title_sealed: bytes | None = None
 
 
@@ -116,14 +116,14 @@ def check_parent(conversation: Conversation, parent_seq: int | None) -> None:
         raise InvalidParent
 
 
-def question_of(conversation: Conversation, seq: int) -> int:
-    """Return the seq of the user message that a message answers, or of itself if it asks.
+def question_of(conversation: Conversation, seq: int) -> Message:
+    """Return the user message that a message answers, or that message itself if it asks.
 
     Raises MessageNotFound or NothingToRegenerate.
     """
     message = find_message(conversation, seq)
     if message.role == Role.USER:
-        return message.seq
+        return message
     if message.parent_seq is None:
         raise NothingToRegenerate
-    return message.parent_seq
+    return find_message(conversation, message.parent_seq)

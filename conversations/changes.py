@@ -1,4 +1,7 @@
-"""Writes to conversations that ask for no answer: create, change, delete, feedback."""
+"""Writes that ask for no answer: create, change and delete conversations, feedback, instructions.
+
+What a person writes there is judged as messages are.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import User
+from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from chatbot.core.errors import BadRequest, IdempotencyMismatch
 from conversations.contextcache.store import forget_contexts
@@ -19,10 +24,12 @@ from conversations.models import Conversation, Generation, Message, Role
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
 from conversations.queries import find_conversation, find_message, try_cipher
+from conversations.screening import Screened, Texts, keep_screened
 from conversations.sealing import (
     digest_request,
     new_conversation_key,
     open_cipher,
+    report_unreadable,
     seal_column,
     seal_comment,
 )
@@ -32,6 +39,7 @@ from conversations.views import read_system_prompt, view_conversation
 from llm.conf import get_registry
 from llm.registry import AUTO
 from llm.routing import check_plan
+from moderation.models import Source
 
 
 class NotAnAnswer(BadRequest):
@@ -61,11 +69,11 @@ async def create_conversation(
 ) -> tuple[dict[str, Any], bool]:
     """Return a new, empty conversation, or the one made under this key, and whether it is new.
 
-    Raises UnknownModel, ModelNotInPlan, or IdempotencyMismatch.
+    Raises UnknownModel, ModelNotInPlan, MessageRefused, or IdempotencyMismatch.
     """
     digest = digest_request(user.pk, request.model_dump_json().encode())
 
-    def create() -> tuple[dict[str, Any], bool]:
+    def create(screened: Screened) -> tuple[dict[str, Any], bool]:
         conversation = Conversation(
             user=user,
             model=_check_model(request.model, user),
@@ -80,6 +88,8 @@ async def create_conversation(
                 conversation.save(force_insert=True)
                 if conversation.title_sealed is not None:
                     index_title(conversation)
+                # Last of all: what was made already is not refused now.
+                screened.settle(conversation_id=conversation.pk)
         except IntegrityError:
             earlier = _find_created(user, idempotency_key)
             if earlier is None:
@@ -89,10 +99,14 @@ async def create_conversation(
             return _view(earlier), False
         return _view(conversation), True
 
-    view, is_new = await db_call(create)
+    view, is_new = await keep_screened(user, _texts(request), create)
     if is_new:
         await notify(user.pk, "conversation.updated", conversationId=view["conversationId"])
     return view, is_new
+
+
+def _texts(request: CreateConversation | ChangeConversation) -> Texts:
+    return [(Source.TITLE, request.title), (Source.SYSTEM_PROMPT, request.system_prompt)]
 
 
 def _find_created(user: User, key: str | None) -> Conversation | None:
@@ -122,11 +136,11 @@ async def change_conversation(
 ) -> dict[str, Any]:
     """Change what the request names and return the conversation.
 
-    Raises ConversationNotFound, UnknownModel, ModelNotInPlan or ContentUnavailable.
+    Raises ConversationNotFound, UnknownModel, ModelNotInPlan, ContentUnavailable or MessageRefused.
     """
 
     @transaction.atomic
-    def change() -> dict[str, Any]:
+    def change(screened: Screened) -> dict[str, Any]:
         conversation = find_conversation(user.pk, conversation_id)
         if try_cipher(conversation) is None:
             raise ContentUnavailable
@@ -148,11 +162,27 @@ async def change_conversation(
         if "title_sealed" in fields:
             conversation.user = user
             index_title(conversation)
+        screened.settle()
         return _view(conversation)
 
-    view = await db_call(change)
+    view = await keep_screened(user, _texts(request), change, conversation_id=conversation_id)
     await notify(user.pk, "conversation.updated", conversationId=str(conversation_id))
     return view
+
+
+async def change_instructions(user: User, text: str) -> None:
+    """Keep a person's custom instructions; "" is none. Raises MessageRefused, ContentUnavailable."""
+
+    @transaction.atomic
+    def change(screened: Screened) -> None:
+        screened.settle()
+        write_instructions(user, text)
+
+    try:
+        await keep_screened(user, [(Source.INSTRUCTIONS, text)], change)
+    except CannotOpen as exc:
+        report_unreadable(f"data key of {user.pk}", exc)
+        raise ContentUnavailable from exc
 
 
 async def delete_conversation(user: User, conversation_id: UUID) -> None:

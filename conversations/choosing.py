@@ -10,8 +10,7 @@ from conversations.branches import Draft, answer_seq
 from conversations.models import Conversation, Generation
 from conversations.places import Door
 from conversations.prompts import count_prompt, read_sizes, system_text
-from conversations.queries import Standing, find_message
-from conversations.sealing import open_message
+from conversations.queries import Standing
 from conversations.sizes import NEUTRAL, size_of
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
@@ -91,7 +90,7 @@ def choose(
     tokens = [stored.fit(NEUTRAL) for stored in sizes]
     limit, place = monthly_limit(conversation.user), answer_seq(conversation, draft)
     asked = Asked(
-        text="" if chosen else _read_question(conversation, draft, cipher),
+        text="" if chosen else draft.text,
         plan=conversation.user.plan,
         # It may be deleted just now; then its place cannot be taken either.
         question_tokens=tokens[0] if tokens else 0,
@@ -106,12 +105,6 @@ def choose(
     if found.is_earned:
         smart_until = place + FOLLOW_UPS * SEQS_PER_TURN
     return Choice(found, count_prompt(sizes, system, found.primary), smart_until)
-
-
-def _read_question(conversation: Conversation, draft: Draft, cipher: DataCipher) -> str:
-    if draft.text is not None:
-        return draft.text
-    return open_message(cipher, find_message(conversation, draft.parent_seq))
 
 
 @dataclass(frozen=True, slots=True)

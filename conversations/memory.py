@@ -11,7 +11,6 @@ from django.db import transaction
 
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen, DataCipher
-from chatbot.core.db import db_call
 from chatbot.core.errors import Conflict
 from conversations.contextcache.store import forget_contexts
 from conversations.events import MAX_FACTS, ChangeMemory
@@ -22,6 +21,7 @@ from conversations.notices import notify
 from conversations.pins import MAX_PINNED_TOKENS, check_size, read_facts, seal_facts
 from conversations.prompts import ContentUnavailable, smallest_room, system_text
 from conversations.queries import find_conversation
+from conversations.screening import Screened, keep_screened
 from conversations.sealing import open_cipher, report_unreadable
 from conversations.summaries import (
     MemoryMoved,
@@ -32,6 +32,7 @@ from conversations.summaries import (
     open_summary,
     raise_version,
 )
+from moderation.models import Source
 
 T = TypeVar("T")
 
@@ -128,11 +129,11 @@ async def change_memory(user: User, conversation_id: UUID, request: ChangeMemory
 
     A corrected summary is a new version, which the next one builds on; an empty one forgets.
     Raises ConversationNotFound, MemoryChanged when it is not the version that was read any more,
-    NothingToCorrect, MemoryTooLong or ContentUnavailable; then nothing has changed.
+    NothingToCorrect, MemoryTooLong, ContentUnavailable or MessageRefused; then nothing has changed.
     """
 
     @transaction.atomic
-    def change() -> dict[str, Any]:
+    def change(screened: Screened) -> dict[str, Any]:
         conversation = find_conversation(user.pk, conversation_id)
         conversation.user = user
         if conversation.memory_version != request.version:
@@ -140,14 +141,19 @@ async def change_memory(user: User, conversation_id: UUID, request: ChangeMemory
         # It would not be told any more; it need not lie there either.
         transaction.on_commit(lambda: forget_contexts([conversation_id]))
         try:
-            return _change(conversation, open_cipher(conversation), request)
+            view = _change(conversation, open_cipher(conversation), request)
         except MemoryMoved as exc:
             raise MemoryChanged from exc
         except CannotOpen as exc:
             report_unreadable(f"what is remembered of {conversation_id}", exc)
             raise ContentUnavailable from exc
+        screened.settle()
+        return view
 
-    view = await db_call(change)
+    # Facts are told together; what is harmless in parts may not be so then.
+    facts = "\n".join(request.pinned_facts or ())
+    texts = [(Source.MEMORY, request.summary), (Source.MEMORY, facts)]
+    view = await keep_screened(user, texts, change, conversation_id=conversation_id)
     await notify(user.pk, "conversation.updated", conversationId=str(conversation_id))
     return view
 

@@ -3,14 +3,15 @@
 A turn is committed in one transaction: the message, the pending answer and the queued
 generation, under the idempotency key. Idempotency is looked at before any limit, so that a
 retried send is never refused or charged twice. A send is counted before it is committed, and not
-any more when it is refused after all.
+any more when it is refused after all. What is asked is judged before it is committed, once,
+however often the commit is tried.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 import orjson
@@ -45,11 +46,19 @@ from conversations.notices import notify_on_commit
 from conversations.places import Door, open_door
 from conversations.prompts import ContentUnavailable
 from conversations.queries import Standing, count_active, find_generation, find_standing
-from conversations.sealing import digest_request, open_cipher, seal_column, seal_message
+from conversations.screening import MessageRefused, OpinionWanted, Screened, hear, screen_texts
+from conversations.sealing import (
+    digest_request,
+    open_cipher,
+    open_message,
+    seal_column,
+    seal_message,
+)
 from conversations.sizes import store_size
 from conversations.terminals import Ended, log_ended
 from conversations.views import refer_to, view_generation
 from llm.catalog import ModelSpec
+from moderation.models import Source
 
 # How often a conversation is looked at again because somebody else wrote to it meanwhile.
 MAX_TRIES = 5
@@ -82,7 +91,26 @@ class _Ask:
     idempotency_key: str
     digest: str
     is_repeatable: bool
+    # What was found in it, once another judge was heard about it.
+    heard: Screened | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    @property
+    def refusal_id(self) -> UUID | None:
+        """What its refusal is noted under, so that a repeat is not a second one."""
+        if not self.is_repeatable:
+            return None
+        body = f"refused {self.digest} {self.idempotency_key}".encode()
+        return UUID(digest_request(self.user.pk, body)[:32])
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """What is known of a send before it is committed; `chosen` is the model asked for by name."""
+
+    chosen: ModelSpec | None
+    door: Door
+    screened: Screened
 
 
 def _ask(
@@ -99,8 +127,8 @@ async def start_turn(
     """Accept a message and queue its answer; a repeat under the same key returns the first.
 
     Raises ConversationNotFound, InvalidParent, UnknownModel, ModelNotInPlan, MessageTooLong,
-    GenerationActive, IdempotencyMismatch, Busy, RateLimited or BudgetExhausted; then nothing is
-    kept.
+    GenerationActive, IdempotencyMismatch, Busy, RateLimited, BudgetExhausted or MessageRefused;
+    then nothing is kept, but for a note of what was refused for what it says.
     """
     # A parent of null is the root of a new branch; one left out is the last message shown.
     parent = request.parent_seq if "parent_seq" in request.model_fields_set else "last"
@@ -123,18 +151,24 @@ async def regenerate_answer(
 ) -> StartedTurn:
     """Queue another answer to the question that message `seq` answers; the old one is kept.
 
-    Raises what `start_turn` raises, and MessageNotFound or NothingToRegenerate.
+    The question is judged anew, by the policy that holds now. Raises what `start_turn` raises, and
+    MessageNotFound or NothingToRegenerate.
     """
     ask = _ask(user, conversation_id, request.model, idempotency_key, "regenerate", seq)
 
     def draft(conversation: Conversation) -> Draft:
-        return Draft(question_of(conversation, seq))
+        question = question_of(conversation, seq)
+        return Draft(question.seq, open_message(open_cipher(conversation), question))
 
     return await _start(ask, draft)
 
 
 async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
-    return await db_call(_accept, ask, draft)
+    try:
+        return await db_call(_accept, ask, draft)
+    except OpinionWanted as wanted:
+        heard = await hear(wanted.screened)
+    return await db_call(_accept, replace(ask, heard=heard), draft)
 
 
 def _accept(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTurn:
@@ -167,11 +201,14 @@ def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTur
     chosen = find_choice(ask.model or standing.conversation.model, ask.user.plan)
     door = open_door(chosen, ask.user, own_active=standing.active, now=timezone.now())
     counted = count_send(ask.user)
+    admitted: _Admitted | None = None
     try:
         for _ in range(MAX_TRIES):
             try:
+                drafted = draft(standing.conversation)
+                admitted = admitted or _Admitted(chosen, door, _screen(ask, drafted.text))
                 with transaction.atomic():
-                    new = _commit(ask, standing, chosen, door, draft(standing.conversation))
+                    new = _commit(ask, standing, admitted, drafted)
                 return StartedTurn(*new, is_new=True, rate=counted.rate)
             except (PlaceTaken, IntegrityError):
                 # Two at once: a constraint let one through, and it is committed by now.
@@ -179,9 +216,17 @@ def _commit_new(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTur
             except CannotOpen as exc:
                 raise ContentUnavailable from exc
         raise Conflict
-    except ChatError:
+    except (ChatError, OpinionWanted) as exc:
         counted.forget()
+        if admitted and isinstance(exc, MessageRefused):
+            admitted.screened.note_refused(identity=ask.refusal_id)
         raise
+
+
+def _screen(ask: _Ask, text: str) -> Screened:
+    if ask.heard is not None:
+        return ask.heard
+    return screen_texts(ask.user, [(Source.MESSAGE, text)], conversation_id=ask.conversation_id)
 
 
 def _look_at(ask: _Ask) -> Standing:
@@ -223,12 +268,13 @@ def _check_free(conversation: Conversation) -> None:
 
 
 def _commit(
-    ask: _Ask, standing: Standing, chosen: ModelSpec | None, door: Door, draft: Draft
+    ask: _Ask, standing: Standing, admitted: _Admitted, draft: Draft
 ) -> tuple[StreamKey, UUID]:
     now = timezone.now()
     conversation, question = standing.conversation, draft.question
     cipher = open_cipher(conversation)
-    choice = choose(standing, draft, chosen=chosen, door=door, cipher=cipher)
+    door = admitted.door
+    choice = choose(standing, draft, chosen=admitted.chosen, door=door, cipher=cipher)
     answer = Message(
         conversation=conversation,
         seq=take_places(conversation, draft, smart_until=choice.smart_until, now=now),
@@ -259,7 +305,10 @@ def _commit(
         max_output=held.tokens - choice.prompt_tokens,
         # Counted only now: the budget's row lets one of a person's sends through at a time.
         due=door.due(choice.route.primary, own_active=count_active(ask.user.pk), now=now),
+        screening=admitted.screened.screening,
     )
+    # Last of all: a message that is too long, or beyond the budget, is refused for that.
+    admitted.screened.settle(generation_id=generation.pk, message_seq=draft.parent_seq)
     insert(generation)
     transaction.on_commit(lambda: door.note(choice.route.primary))
     announce_work()
@@ -291,7 +340,7 @@ def _draft_question(conversation: Conversation, request: SendRequest) -> Draft:
     title: bytes | None = None
     if conversation.title_sealed is None:
         title = seal_column(cipher, conversation.pk, "title", first_line(request.content))
-    return Draft(seq, question, text=request.content, title_sealed=title)
+    return Draft(seq, request.content, question=question, title_sealed=title)
 
 
 async def stop_generation(user: User, generation_id: UUID) -> dict[str, str]:

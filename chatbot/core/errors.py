@@ -8,6 +8,7 @@ ChatError
 ├── NotFound             404   also for what belongs to somebody else
 ├── Conflict             409   GenerationActive, IdempotencyMismatch
 ├── TooLarge             413   MessageTooLong
+├── MessageRefused       422   see conversations.screening
 ├── RateLimited          429
 └── Unavailable          503   Busy, WorkerLost
 

@@ -9,16 +9,16 @@ from django.utils import timezone
 from ninja import Router, Status
 
 from chatbot.accounts.budgets import read_budget
-from chatbot.accounts.instructions import read_instructions, write_instructions
+from chatbot.accounts.instructions import read_instructions
 from chatbot.accounts.limits import read_rate
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.api.routes import REFUSED, caller
 from conversations.api.schemas import Me, ModelItem, ModelList
+from conversations.changes import change_instructions
 from conversations.events import ChangeMe
 from conversations.export import erase_person, export_person
-from conversations.prompts import ContentUnavailable
 from conversations.sealing import report_unreadable
 from llm.conf import get_registry
 from llm.routing import Reason
@@ -86,11 +86,7 @@ async def show(request: HttpRequest) -> Any:
 async def change(request: HttpRequest, body: ChangeMe) -> Any:
     user = caller(request)
     if body.custom_instructions is not None:
-        try:
-            await db_call(write_instructions, user, body.custom_instructions.strip())
-        except CannotOpen as exc:
-            report_unreadable(f"data key of {user.pk}", exc)
-            raise ContentUnavailable from exc
+        await change_instructions(user, body.custom_instructions.strip())
     return await db_call(_read_me, user)
 
 

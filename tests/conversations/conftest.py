@@ -34,6 +34,7 @@ class ApiClient:
 
     def __init__(self, token: str) -> None:
         self.http = AsyncClient()
+        self.token = token
         self._authorization = {"Authorization": f"Bearer {token}"}
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:

@@ -19,6 +19,7 @@ from conversations.overrides import follow_overrides
 from conversations.scales import follow_scales
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry
+from moderation.policies import follow_policy
 
 
 def owner_name() -> str:
@@ -59,6 +60,7 @@ class Command(BaseCommand):
         worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
         following = spawn(follow_overrides(), name="model overrides")
         learning = spawn(follow_scales(), name="token scales")
+        judging = spawn(follow_policy(), name="moderation policy")
         working = spawn(worker.run(), name="generation worker")
         leave_out_what_stays()
         told = asyncio.Event()
@@ -81,6 +83,7 @@ class Command(BaseCommand):
             ending.cancel()
             following.cancel()
             learning.cancel()
+            judging.cancel()
             await get_registry().aclose()
             await log.aclose()
         self._say(f"{owner} is done.")
