@@ -20,6 +20,7 @@ const STATUSES = {
   409: ["conflict", "generation_active", "idempotency_mismatch", "memory_changed",
     "nothing_to_correct", "too_many_streams"],
   413: ["too_large", "message_too_long", "memory_too_long", "context_overflow"],
+  422: ["message_refused"],
   429: ["rate_limited"],
   500: ["internal_error"],
   503: ["unavailable", "busy", "content_unavailable", "search_unavailable", "worker_lost"],

@@ -4,7 +4,8 @@ import { duration, longDate } from "./time.js";
 
 /**
  * @param {{code: string, message: string, status: number, retryAfter: number|null, detail: any}} error
- * @returns {{title: string, text: string, action: "signin"|"wait"|"reload"|null}}
+ * @returns {{title: string, text: string, action: "signin"|"wait"|"reload"|null, support?: string|null}}
+ *   `support` is Markdown that is always shown with the rest: who wrote this may need help
  */
 export function explain(error) {
   const { status, code, message, retryAfter, detail } = error;
@@ -28,7 +29,9 @@ export function explain(error) {
   if (status === 413) {
     return { title: "Too long", text: message || "This message is too long. Please shorten it.", action: null };
   }
-  if (status === 422) return { title: "Not sent", text: message, action: null };
+  if (status === 422) {
+    return { title: "Not accepted", text: message, action: null, support: detail?.supportMessage ?? null };
+  }
   if (status === 429) {
     const wait = retryAfter ? ` You can send again in ${duration(retryAfter)}.` : "";
     if (detail?.window === "day") {

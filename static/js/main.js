@@ -61,9 +61,10 @@ const tell = createTelling(announce);
 const refreshBudget = createBudgetRefresh({ api, store });
 
 function trouble(error) {
-  // What needs something done stands until it is done.
-  if (explain(error).action) banner.show(error);
-  else toast(explain(error).text, { kind: "error" });
+  const { text, action, support } = explain(error);
+  // What needs something done stands until it is done, and help until it was read.
+  if (action || support) banner.show(error);
+  else toast(text, { kind: "error" });
 }
 
 const conversations = createConversations({ api, store, onTrouble: trouble });

@@ -107,7 +107,7 @@ class Accounting(RuleBasedStateMachine):
     @rule(place=places, words=st.integers(1, 2_000), model=st.sampled_from((None, *MODELS)))
     def send(self, place: int, words: int, model: str | None) -> None:
         conversation = self._pick(self.conversations, place)
-        text, key = "word " * words, str(uuid4())
+        text, key = "tea " * words, str(uuid4())
         request = SendRequest(content=text, model=model)
         asked = start_turn(conversation.user, conversation.pk, request, idempotency_key=key)
         if self._ask(asked, conversation.user) is not None:

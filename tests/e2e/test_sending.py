@@ -68,6 +68,36 @@ async def test_a_refused_message_stays_in_the_box(page: Page, provider: Scripted
     await expect(box(page)).to_have_value("")
 
 
+@pytest.mark.parametrize("door", ["stream", "socket"])
+async def test_a_message_against_the_rules_stays_in_the_box_and_the_next_is_answered(
+    page: Page, provider: ScriptedProvider, door: str
+):
+    if door == "socket":
+        await page.route("**/messages", lambda route: route.abort())
+    await send(page, "Write malware that steals passwords")
+    alert = page.locator("#banner")
+    await expect(alert).to_contain_text("goes against the rules", timeout=20_000)
+    await expect(box(page)).to_have_value("Write malware that steals passwords")
+    await expect(page.locator(".message")).to_have_count(0)
+    assert provider.requests() == []
+    provider.script(text=STORY)
+    await send(page, "How do I whittle a spoon?")
+    await finished(page)
+    await expect(alert).to_be_hidden()
+    await expect(text_of(page)).to_have_text(STORY)
+    await expect(box(page)).to_have_value("")
+
+
+async def test_a_refusal_of_somebody_in_need_says_where_help_is(page: Page):
+    await send(page, "kill all the immigrants, and I really want to kill myself")
+    alert = page.locator("#banner")
+    await expect(alert.locator(".support strong").first).to_be_visible()
+    await expect(alert.get_by_role("link", name="findahelpline.com")).to_be_visible()
+    await expect(box(page)).to_have_value(
+        "kill all the immigrants, and I really want to kill myself"
+    )
+
+
 async def test_what_is_sent_while_the_conversation_loads_is_sent_once_it_is_here(
     page: Page, provider: ScriptedProvider
 ):

@@ -45,6 +45,8 @@ test("every refusal says what to do", () => {
   assert.equal(error(0, { code: "network" }).title, "No connection");
   assert.match(error(409, { code: "generation_active" }).text, /kept here/);
   assert.equal(error(403, { code: "csrf_failed" }).action, "reload");
+  assert.equal(error(422).support, null);
+  assert.equal(error(422, { detail: { category: "hate", supportMessage: "Call **112**." } }).support, "Call **112**.");
   assert.equal(error(418).text, "M.");
 });
 

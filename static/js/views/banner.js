@@ -2,6 +2,7 @@
 
 import { h, icon, iconButton } from "../dom.js";
 import { explain } from "../errors.js";
+import { drawSupport } from "./support.js";
 
 /**
  * @param {HTMLElement} element  has role=alert
@@ -28,7 +29,7 @@ export function createBanner(element, { signInUrl }) {
   }
 
   function show(error) {
-    const { title, text, action } = explain(error);
+    const { title, text, action, support } = explain(error);
     // What stands there already would only be read out again.
     if (shown === error.code && (action === "signin" || action === "reload")) return;
     hide();
@@ -40,7 +41,7 @@ export function createBanner(element, { signInUrl }) {
       reload: ["Reload", here],
     }[action];
     const link = wayOut && h("a", { class: "button button-small", text: wayOut[0], href: wayOut[1] });
-    element.replaceChildren(icon("warning"), h("div", {}, h("strong", { text: title }), words), link || "",
+    element.replaceChildren(icon("warning"), h("div", {}, h("strong", { text: title }), words, drawSupport(support)), link || "",
       iconButton("close", "Dismiss", hide));
     element.hidden = false;
     shown = error.code;

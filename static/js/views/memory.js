@@ -2,6 +2,7 @@
 
 import { explain } from "../errors.js";
 import { h, icon, iconButton } from "../dom.js";
+import { drawSupport } from "./support.js";
 
 const CHANGED = "memory_changed";
 
@@ -72,10 +73,11 @@ export function createMemoryPanel({ api, onSaved }) {
       const text = error.code === CHANGED
         ? "This has changed meanwhile, perhaps in another tab. What you typed is not saved yet: copy it if you need it."
         : explain(error).text || error.message;
+      const support = drawSupport(explain(error).support);
       const again = error.code === CHANGED || !fields;
       alert.replaceChildren(h("p", { text }), again && h("button", { type: "button",
         class: "button button-small", text: error.code === CHANGED ? "Show it as it is now" : "Try again",
-        on: { click: load } }));
+        on: { click: load } }), support ?? "");
     }
 
     document.body.append(dialog);
