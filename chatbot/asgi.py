@@ -32,6 +32,7 @@ from conversations.eventlog import get_event_log
 from conversations.overrides import follow_overrides
 from conversations.routing import websocket_urlpatterns
 from conversations.scales import follow_scales
+from conversations.suspending import follow_suspensions
 from llm.catalog import CatalogError
 from llm.conf import get_registry
 from moderation.classifier import get_classifier
@@ -106,6 +107,7 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
                 spawn(follow_scales(), name="token scales"),
                 spawn(follow_policy(), name="moderation policy"),
                 spawn(_load_classifier(), name="classifier"),
+                spawn(follow_suspensions(), name="suspensions"),
             ]
             _drained.begin_at(signal.SIGTERM)
             # Imports every view, which would otherwise fall to the first request.

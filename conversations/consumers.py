@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,7 @@ from conversations.events import (
 from conversations.notices import group_of
 from conversations.queries import GenerationNotFound
 from conversations.reading import HEARTBEAT_S, Reading, open_reading, read_turn
+from conversations.suspending import watch
 from conversations.turns import StartedTurn, regenerate_answer, start_turn, stop_generation
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self._followers: dict[UUID, asyncio.Task[None]] = {}
         self._frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_PENDING_FRAMES)
-        self._work: list[asyncio.Task[None]] = []
+        self._work: list[asyncio.Task[Any]] = []
+        self._watches = ExitStack()
         try:
             await self._authenticate(counts=True)
         except (ChatError, *DatabaseAway) as exc:
@@ -90,8 +92,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             spawn(self._answer_frames(), name="socket frames"),
             spawn(self._beat(), name="socket heartbeat"),
         ]
+        self._watches.enter_context(watch(self.user.pk, self._look_again))
 
     async def disconnect(self, code: int) -> None:
+        self._watches.close()
         for task in (*self._work, *self._followers.values()):
             task.cancel()
         if self._work:
@@ -261,15 +265,27 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            try:
-                await self._authenticate(counts=False)
-            except ChatError as exc:
-                await self._turn_away(exc)
+            if not await self._is_welcome():
                 return
-            except DatabaseAway:
-                # Nothing new can be read now, and what is being followed goes on.
-                logger.debug("Who a socket belongs to could not be looked up again")
             await self._send_frame({"type": "ping"})
+
+    async def _is_welcome(self) -> bool:
+        """Find out whether this person may still be here, and turn them away if not."""
+        try:
+            await self._authenticate(counts=False)
+        except ChatError as exc:
+            if isinstance(exc, Suspended):
+                await self._send_error(exc, {})
+            await self._turn_away(exc)
+            return False
+        except DatabaseAway:
+            # Nothing new can be read now, and what is being followed goes on.
+            logger.debug("Who a socket belongs to could not be looked up again")
+        return True
+
+    def _look_again(self) -> None:
+        """Called when this person may have been suspended."""
+        self._work.append(spawn(self._is_welcome(), name="socket standing"))
 
     async def _send_frame(self, frame: dict[str, Any]) -> None:
         # A client that has just left: `disconnect` comes next, and ends what is done for it.

@@ -29,6 +29,7 @@ from conversations.eventlog import get_event_log
 from conversations.overrides import follow_overrides
 from conversations.periodic import run_schedule
 from conversations.scales import follow_scales
+from conversations.suspending import follow_suspensions
 from conversations.upkeep import keep_up
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
@@ -154,6 +155,7 @@ class EmbeddedServer:
         # Daphne knows no lifespan, in which other servers begin this.
         self._keep(follow_overrides(), name="follower of model overrides")
         self._keep(follow_scales(), name="follower of token scales")
+        self._keep(follow_suspensions(), name="follower of suspensions")
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()

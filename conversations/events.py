@@ -24,6 +24,7 @@ MAX_CONTENT_CHARS = 32_000
 MAX_SYSTEM_PROMPT_CHARS = 8_000
 MAX_TITLE_CHARS = 200
 MAX_COMMENT_CHARS = 2_000
+MAX_APPEAL_CHARS = 4_000
 # The tokens are bounded too, where the models are known; see conversations.memory.
 MAX_SUMMARY_CHARS = 8_000
 MAX_FACT_CHARS = 500
@@ -144,6 +145,9 @@ Content = Annotated[
 ]
 Title = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
 SystemPrompt = Annotated[CleanText, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
+AppealText = Annotated[
+    CleanText, StringConstraints(max_length=MAX_APPEAL_CHARS), AfterValidator(_not_blank)
+]
 Comment = Annotated[CleanText, StringConstraints(max_length=MAX_COMMENT_CHARS)]
 Fact = Annotated[
     CleanText, StringConstraints(max_length=MAX_FACT_CHARS), AfterValidator(_not_blank)
@@ -199,6 +203,10 @@ class ChangeMemory(Request):
 
 class ChangeMe(Request):
     custom_instructions: SystemPrompt | None = None
+
+
+class MakeAppeal(Request):
+    text: AppealText
 
 
 class GiveFeedback(Request):

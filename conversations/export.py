@@ -12,6 +12,7 @@ from django.db import transaction
 from chatbot.accounts.instructions import read_instructions
 from chatbot.accounts.ledger import list_usage
 from chatbot.accounts.models import User
+from chatbot.accounts.standing import export_standing
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.contextcache.store import forget_contexts
@@ -38,6 +39,7 @@ def _profile(user: User) -> dict[str, Any]:
         "plan": user.plan,
         "joinedAt": user.date_joined.isoformat(),
         "customInstructions": instructions,
+        **export_standing(user),
     }
 
 

@@ -1,25 +1,81 @@
-"""The chat page: a shell that the modules in static/js fill over the API."""
+"""The chat page: a shell that the modules in static/js fill over the API.
+
+Whoever is suspended sees why instead, and may appeal. Both forms work without a script.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_POST
+from pydantic import ValidationError
 
 from chatbot.accounts.models import User
+from chatbot.accounts.standing import list_unseen
+from chatbot.accounts.suspensions import (
+    AlreadyAppealed,
+    NotSuspended,
+    WarningNotFound,
+    appeal,
+    find_suspension,
+    note_seen,
+)
+from conversations.events import MAX_APPEAL_CHARS, MakeAppeal
 
 
 @never_cache
 @login_required
 @ensure_csrf_cookie
 def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
-    assert isinstance(request.user, User)
+    user = _person(request)
+    if user.is_suspended:
+        return _show_suspension(request, user)
     context = {
         "conversation_id": str(conversation_id or ""),
-        "display_email": request.user.email,
+        "display_email": user.email,
+        "warnings": list_unseen(user),
     }
     return render(request, "chat/index.html", context)
+
+
+@require_POST
+@login_required
+def make_appeal(request: HttpRequest) -> HttpResponse:
+    """Keep what the form says; what was said already, or is over, is shown as it is."""
+    user = _person(request)
+    try:
+        # Browsers end the lines of a form with two characters.
+        asked = MakeAppeal(text=request.POST.get("text", "").replace("\r\n", "\n"))
+    except ValidationError:
+        return _show_suspension(request, user)
+    with suppress(AlreadyAppealed, NotSuspended):
+        appeal(user.pk, text=asked.text)
+    return redirect("chat")
+
+
+@require_POST
+@login_required
+def see_warning(request: HttpRequest, warning_id: UUID) -> HttpResponse:
+    with suppress(WarningNotFound):
+        note_seen(_person(request).pk, warning_id)
+    return redirect("chat")
+
+
+def _show_suspension(request: HttpRequest, user: User) -> HttpResponse:
+    context = {
+        "suspension": find_suspension(user.pk),
+        "most_chars": MAX_APPEAL_CHARS,
+        "text": request.POST.get("text", ""),
+    }
+    return render(request, "chat/suspended.html", context, status=403)
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user

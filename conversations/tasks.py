@@ -8,6 +8,7 @@ from uuid import UUID
 from celery import shared_task
 
 from conversations.dispatch import TEND
+from conversations.escalating import write_events
 from conversations.models import ChoreKind
 from conversations.search.indexing import index_due
 from conversations.upkeep import tell_all_free, tend
@@ -20,6 +21,11 @@ INDEX_S = 2.0
 @shared_task(name="conversations.index_messages")
 def index_messages() -> None:
     index_due(within_s=INDEX_S)
+
+
+@shared_task(name="conversations.write_moderation_events")
+def write_moderation_events() -> None:
+    write_events()
 
 
 @shared_task(name=TEND)

@@ -30,7 +30,7 @@ def decode_block(block: bytes) -> Frame | None:
     fields = dict(line.decode().split(": ", 1) for line in lines)
     if not fields:
         return None
-    return Frame(fields["id"], fields["event"], json.loads(fields["data"]))
+    return Frame(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
 
 
 async def read_frames(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Frame]:

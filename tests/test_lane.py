@@ -83,7 +83,7 @@ FORGED = {
     "cookie from another site",
 }
 CALLS = {
-    "GET": ("/api/v1/me", b"", 200),
+    "GET": ("/api/v1/conversations", b"", 200),
     "POST": ("/api/v1/conversations", b"{}", 201),
     "PATCH": ("/api/v1/me", b"{}", 200),
     "DELETE": ("/api/v1/conversations/{}", b"", 204),

@@ -72,14 +72,14 @@ def _may_enter(user: User | AnonymousUser | None) -> TypeGuard[User]:
     return isinstance(user, User) and user.is_active
 
 
-def admit(user: User | AnonymousUser | None) -> User:
+def admit(user: User | AnonymousUser | None, *, even_suspended: bool = False) -> User:
     """Return the user if they may use the service. Raises Unauthenticated or Suspended.
 
     Reads the database for one who is suspended.
     """
     if not _may_enter(user):
         raise Unauthenticated
-    if user.is_suspended:
+    if user.is_suspended and not even_suspended:
         raise Suspended.of(user.pk)
     return user
 
@@ -93,21 +93,21 @@ def carries_token(request: HttpRequest) -> bool:
     return _token_of(request) is not None
 
 
-def _find_by_token(token: str, *, counts: bool) -> User:
-    user = admit(find_user_by_token(token))
+def _find_by_token(token: str, *, counts: bool, even_suspended: bool) -> User:
+    user = admit(find_user_by_token(token), even_suspended=even_suspended)
     if counts:
         count_request(user)
     return user
 
 
-async def _authenticate_token(token: str, *, counts: bool) -> User:
+async def _authenticate_token(token: str, *, counts: bool, even_suspended: bool = False) -> User:
     if not is_token(token):
         raise Unauthenticated
-    return await db_call(_find_by_token, token, counts=counts)
+    return await db_call(_find_by_token, token, counts=counts, even_suspended=even_suspended)
 
 
-def _authenticate_session(request: HttpRequest, *, counts: bool) -> User:
-    user = admit(get_user(request))
+def _authenticate_session(request: HttpRequest, *, counts: bool, even_suspended: bool) -> User:
+    user = admit(get_user(request), even_suspended=even_suspended)
     if request.method not in SAFE_METHODS:
         if "X-CSRFToken" not in request.headers:
             # Django would look for a form field instead, in a body that may be no form.
@@ -118,7 +118,9 @@ def _authenticate_session(request: HttpRequest, *, counts: bool) -> User:
     return user
 
 
-async def authenticate(request: HttpRequest, *, counts: bool = False) -> User:
+async def authenticate(
+    request: HttpRequest, *, counts: bool = False, even_suspended: bool = False
+) -> User:
     """Return the person behind an API request.
 
     A bearer token, when sent, decides alone: a bad one is refused even with a good cookie.
@@ -126,16 +128,23 @@ async def authenticate(request: HttpRequest, *, counts: bool = False) -> User:
     """
     token = _token_of(request)
     if token is not None:
-        return await _authenticate_token(token, counts=counts)
+        return await _authenticate_token(token, counts=counts, even_suspended=even_suspended)
     if request.session.session_key is None:
         # Nobody's session: there is nothing to read.
-        return _authenticate_session(request, counts=counts)
-    return await db_call(_authenticate_session, request, counts=counts)
+        return _authenticate_session(request, counts=counts, even_suspended=even_suspended)
+    return await db_call(
+        _authenticate_session, request, counts=counts, even_suspended=even_suspended
+    )
 
 
 async def authenticate_counted(request: HttpRequest) -> User:
     """Return the person behind an API request that is no send, and count it."""
     return await authenticate(request, counts=True)
+
+
+async def authenticate_even_suspended(request: HttpRequest) -> User:
+    """Return the person behind one of the few calls that a suspended person may make."""
+    return await authenticate(request, counts=True, even_suspended=True)
 
 
 def _read_session(session: SessionBase, *, counts: bool) -> User:

@@ -1,6 +1,7 @@
 """How much a person may ask of the API, counted the same for HTTP and WebSocket.
 
-Sends have a limit for a minute and one for a day, by plan. Everything else has a wide one, which
+Sends have a limit for a minute and one for a day, by plan; whoever is slowed has a quarter of both.
+Everything else has a wide one, which
 protects the service from a program gone wild. With Redis away each process counts for itself, or
 sends are refused: RATE_LIMIT_WITHOUT_REDIS says which.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -18,6 +21,8 @@ from chatbot.core.counters import Counter, give_back, look, take
 from chatbot.core.errors import RateLimited, Unavailable
 from chatbot.core.stores import RETRY_AFTER_S
 
+# What is left of the limits of sending to a person who is slowed.
+SLOW_SHARE = 4
 PERIODS = {"minute": "a minute", "day": "a day"}
 
 
@@ -40,7 +45,9 @@ def count_send(user: User) -> CountedSend:
     are refused while they cannot be counted for all processes together.
     """
     windows = _send_windows(user)
-    return CountedSend(_count(windows, "messages", needs_all=True), _counters(windows))
+    slowed_until = user.slowed_until if user.is_slowed else None
+    rate = _count(windows, "messages", needs_all=True, slowed_until=slowed_until)
+    return CountedSend(rate, _counters(windows))
 
 
 def read_rate(user: User) -> RateStatus:
@@ -56,8 +63,10 @@ def count_request(user: User) -> None:
 
 
 def _send_windows(user: User) -> tuple[Window, ...]:
-    plan = user.plan
-    rates = (f"{settings.SENDS_PER_MINUTE[plan]}/m", f"{settings.SENDS_PER_DAY[plan]}/d")
+    share = SLOW_SHARE if user.is_slowed else 1
+    minute = max(1, settings.SENDS_PER_MINUTE[user.plan] // share)
+    day = max(1, settings.SENDS_PER_DAY[user.plan] // share)
+    rates = (f"{minute}/m", f"{day}/d")
     return open_windows("send", str(user.pk), rates)
 
 
@@ -65,25 +74,31 @@ def _counters(windows: Sequence[Window]) -> tuple[Counter, ...]:
     return tuple(window.counter for window in windows)
 
 
-def _count(windows: Sequence[Window], what: str, *, needs_all: bool) -> RateStatus:
+def _count(
+    windows: Sequence[Window], what: str, *, needs_all: bool, slowed_until: datetime | None = None
+) -> RateStatus:
     taken = take(_counters(windows))
     if taken.is_alone and needs_all and settings.RATE_LIMIT_WITHOUT_REDIS == "refuse":
         raise Unavailable(retry_after_s=RETRY_AFTER_S)
     rate = status_of(windows, taken.counts)
     if taken.is_full:
-        raise _refusal(rate, what)
+        raise _refusal(rate, what, slowed_until)
     return rate
 
 
-def _refusal(rate: RateStatus, what: str) -> RateLimited:
+def _refusal(rate: RateStatus, what: str, slowed_until: datetime | None) -> RateLimited:
     full = max(
         (window for window in rate.windows if not window.remaining),
         key=lambda window: window.resets_in_s,
     )
     sentence = f"You may send {full.limit:,} {what} in {PERIODS[full.name]}, and you have."
+    detail: dict[str, Any] = {"window": full.name, "limit": full.limit}
+    if slowed_until is not None:
+        sentence = f"You are slowed down for a while. {sentence}"
+        detail["slowedUntil"] = slowed_until.isoformat()
     return RateLimited(
         sentence,
         retry_after_s=full.resets_in_s,
-        detail={"window": full.name, "limit": full.limit},
+        detail=detail,
         headers=rate.headers(),
     )

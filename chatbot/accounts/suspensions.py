@@ -6,6 +6,7 @@ and the entry in the audit log. People are locked first, so that changes of one 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -193,9 +194,19 @@ def find_suspension(user_id: UUID) -> Suspension | None:
     return Suspension.objects.filter(endless_or_later, user_id=user_id, ended_at=None).first()
 
 
+def lock_people(user_ids: Iterable[UUID]) -> list[UUID]:
+    """Keep these people's standing from others until the transaction ends; return who there are.
+
+    Whoever only refers to a person, as a new message does, does not wait.
+    """
+    people = User.objects.select_for_update(no_key=True).filter(pk__in=list(user_ids))
+    return list(people.order_by("pk").values_list("pk", flat=True))
+
+
 def _lock(user_id: UUID) -> None:
     """Raises User.DoesNotExist."""
-    User.objects.select_for_update().only("pk").get(pk=user_id)
+    if not lock_people([user_id]):
+        raise User.DoesNotExist
 
 
 def _close_expired(user_id: UUID, now: datetime) -> None:

@@ -302,6 +302,8 @@ CELERY_BEAT_SCHEDULE = {
     "clear expired sessions": {"task": "accounts.clear_expired_sessions", "schedule": 3600.0},
     "count costs": {"task": "accounts.count_costs", "schedule": 60.0},
     "review costs": {"task": "accounts.review_costs", "schedule": 3600.0},
+    # What was screened out reaches moderators, and counts against a person.
+    "write moderation events": {"task": "conversations.write_moderation_events", "schedule": 2.0},
     # What was said can be found some seconds later.
     "index messages": {"task": "conversations.index_messages", "schedule": 3.0},
 }

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from ninja import Router, Status
 
+from chatbot.accounts.auth import authenticate_even_suspended
 from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.instructions import read_instructions
 from chatbot.accounts.limits import read_rate
 from chatbot.accounts.models import User
+from chatbot.accounts.standing import read_standing
+from chatbot.accounts.suspensions import appeal, note_seen
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.api.routes import REFUSED, caller
-from conversations.api.schemas import Me, ModelItem, ModelList
+from conversations.api.schemas import Me, ModelItem, ModelList, StandingView
 from conversations.changes import change_instructions
-from conversations.events import ChangeMe
+from conversations.events import ChangeMe, MakeAppeal
 from conversations.export import erase_person, export_person
+from conversations.prompts import ContentUnavailable
 from conversations.sealing import report_unreadable
 from llm.conf import get_registry
 from llm.routing import Reason
@@ -74,10 +79,12 @@ def _read_me(user: User) -> dict[str, Any]:
             "remaining": budget.remaining,
             "resetsAt": budget.resets_at,
         },
+        "standing": read_standing(user),
     }
 
 
-@router.get("/me", response={200: Me, **REFUSED})
+# Whoever is suspended may still see why, appeal, and take out what is theirs.
+@router.get("/me", auth=authenticate_even_suspended, response={200: Me, **REFUSED})
 async def show(request: HttpRequest) -> Any:
     return await db_call(_read_me, caller(request))
 
@@ -90,7 +97,31 @@ async def change(request: HttpRequest, body: ChangeMe) -> Any:
     return await db_call(_read_me, user)
 
 
-@router.get("/me/export")
+def _appeal(user: User, text: str) -> dict[str, Any]:
+    try:
+        appeal(user.pk, text=text)
+    except CannotOpen as exc:
+        report_unreadable(f"data key of {user.pk}", exc)
+        raise ContentUnavailable from exc
+    return read_standing(user)
+
+
+@router.post(
+    "/me/appeal",
+    auth=authenticate_even_suspended,
+    response={201: StandingView, **REFUSED},
+)
+async def make_appeal(request: HttpRequest, body: MakeAppeal) -> Any:
+    return Status(201, await db_call(_appeal, caller(request), body.text))
+
+
+@router.post("/me/warnings/{uuid:warning_id}/seen", response={204: None, **REFUSED})
+async def see_warning(request: HttpRequest, warning_id: UUID) -> Any:
+    await db_call(note_seen, caller(request).pk, warning_id)
+    return Status(204, None)
+
+
+@router.get("/me/export", auth=authenticate_even_suspended)
 async def export(request: HttpRequest) -> HttpResponseBase:
     pieces = export_person(caller(request))
     response = StreamingHttpResponse(pieces, content_type="application/json")

@@ -178,7 +178,7 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
     if request.get_preferred_type(["text/event-stream", "application/json"]) == "application/json":
         response = JsonResponse(refer_to(turn.generation_id, turn.message_id), status=202)
     else:
-        response = await stream_response(await read_turn(user, turn))
+        response = await stream_response(await read_turn(user, turn), user.pk)
     for name, value in turn.rate.headers().items():
         response[name] = value
     return response
@@ -204,7 +204,8 @@ async def events(
     request: HttpRequest, generation_id: UUID, after: str | None = None
 ) -> HttpResponseBase:
     cursor = parse_cursor(request.headers.get("Last-Event-ID") or after)
-    return await stream_response(await open_reading(caller(request), generation_id, cursor))
+    user = caller(request)
+    return await stream_response(await open_reading(user, generation_id, cursor), user.pk)
 
 
 @router.post("/generations/{uuid:generation_id}/stop", response={202: GenerationRef, **REFUSED})

@@ -160,6 +160,35 @@ class RateWindow(Answer):
     resets_in: int
 
 
+class AppealView(Answer):
+    made_at: datetime
+    is_granted: bool | None
+    answer: str
+    decided_at: datetime | None
+
+
+class SuspensionView(Answer):
+    """`until` is null where it holds until somebody lifts it."""
+
+    reason: str
+    created_at: datetime
+    until: datetime | None
+    may_appeal: bool
+    appeal: AppealView | None
+
+
+class WarningView(Answer):
+    warning_id: UUID
+    text: str
+    created_at: datetime
+
+
+class StandingView(Answer):
+    suspension: SuspensionView | None
+    warnings: list[WarningView]
+    slowed_until: datetime | None
+
+
 class Me(Answer):
     user_id: UUID
     email: str
@@ -169,3 +198,4 @@ class Me(Answer):
     rate_limit_remaining: int
     rate_limits: dict[str, RateWindow]
     budget: BudgetView
+    standing: StandingView

@@ -9,7 +9,7 @@ import { createConversations } from "./conversations.js";
 import { byId } from "./dom.js";
 import { createDrafts } from "./drafts.js";
 import { explain } from "./errors.js";
-import { CLOSE_SIGNED_OUT } from "./frames.js";
+import { CLOSE_FORBIDDEN, CLOSE_SIGNED_OUT } from "./frames.js";
 import { listenForNotices } from "./notices.js";
 import { createSearch } from "./search.js";
 import { createStore } from "./store.js";
@@ -326,6 +326,12 @@ function onNotice({ type, conversationId, generationId }) {
   }
 }
 
+/** Whoever is suspended gets a page of its own in place of this one. */
+async function showSuspension() {
+  const { standing } = await api.get("/me");
+  if (standing.suspension) location.reload();
+}
+
 for (const line of document.querySelectorAll("#flash li")) toast(line.textContent);
 const first = page.conversationId || idInPath();
 openAt(first, first && seqInHash());
@@ -341,7 +347,10 @@ listenForNotices({
     conversations.sync().then((worked) => worked && banner.hideIf("unauthenticated"));
     if (!store.get().models.length) loadModels();
   },
-  onRefused: (code) => code === CLOSE_SIGNED_OUT && banner.show(SIGNED_OUT),
+  onRefused(code) {
+    if (code === CLOSE_SIGNED_OUT) banner.show(SIGNED_OUT);
+    if (code === CLOSE_FORBIDDEN) showSuspension();
+  },
 });
 waker.listen({ onOnline: chat.catchUp, onVisible: chat.catchUp });
 watchOffline(byId("offline"), { waker });

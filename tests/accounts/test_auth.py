@@ -190,7 +190,8 @@ async def test_the_api_says_401_and_how_to_sign_in() -> None:
 async def test_the_api_says_403_to_a_suspended_person(person: User) -> None:
     token = await db_call(create_token, person)
     await db_call(User.objects.filter(pk=person.pk).update, suspended_at=now())
-    response = await AsyncClient().get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+    bearer = {"Authorization": f"Bearer {token}"}
+    response = await AsyncClient().get("/api/v1/models", headers=bearer)
     assert response.status_code == 403
     assert response.json()["error"]["code"] == "suspended"
 

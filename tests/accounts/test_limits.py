@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import AsyncClient
+from django.utils import timezone
 from pytest_django import Settings
 
 from chatbot.accounts.limits import count_request, count_send, read_rate
@@ -133,6 +135,21 @@ def test_the_plan_decides_the_limits(pass_time: Callable[[float], None]) -> None
     person = make_person(plan=Plan.PRO)
     assert [window.limit for window in count_send(person).rate.windows] == [5, 100]
     assert left(read_rate(person)) == (4, 99)
+
+
+def test_whoever_is_slowed_may_send_a_quarter_and_is_told_so(
+    settings: Settings, pass_time: Callable[[float], None]
+) -> None:
+    settings.SENDS_PER_MINUTE = {"free": 9, "pro": 9}
+    settings.SENDS_PER_DAY = {"free": 100, "pro": 100}
+    until = timezone.now() + timedelta(hours=1)
+    person = make_person(slowed_until=until)
+    assert [left(count_send(person).rate) for _ in range(2)] == [(1, 24), (0, 23)]
+    body = refused(person)
+    assert body["message"].startswith("You are slowed down for a while. You may send 2 messages")
+    assert body["detail"]["slowedUntil"] == until.isoformat()
+    person.slowed_until = timezone.now()
+    assert left(count_send(person).rate) == (8, 99)
 
 
 def test_reading_the_rate_counts_nothing(pass_time: Callable[[float], None]) -> None:

@@ -6,6 +6,15 @@ import pytest
 from django.test import Client
 
 from chatbot.accounts.models import User
+from chatbot.accounts.suspensions import (
+    decide_appeal,
+    lift,
+    list_open_appeals,
+    read_appeal,
+    suspend,
+    warn,
+)
+from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,3 +68,45 @@ def test_what_is_not_there_is_said_on_a_page_of_our_own(visitor: Client, path: s
 
 def test_the_page_of_an_address_that_is_not_there_needs_no_account() -> None:
     assert "Nothing is here" in Client().get("/nothing").content.decode()
+
+
+def test_a_suspended_person_sees_why_and_appeals_on_a_page_of_its_own(
+    visitor: Client, user: User
+) -> None:
+    suspend(user.pk, by="system", reason="Threats <again>.", until=None)
+    shown = visitor.get("/")
+    assert shown.status_code == 403
+    page = shown.content.decode()
+    assert "Threats &lt;again&gt;." in page
+    assert "until a moderator lifts it" in page
+    assert visitor.post("/appeal/", {"text": "  "}).status_code == 403
+    assert not list_open_appeals()
+    assert visitor.post("/appeal/", {"text": "It was\r\na quotation."}).status_code == 302
+    (made,) = list_open_appeals()
+    assert read_appeal(made) == "It was\na quotation."
+    assert "was received" in visitor.get("/").content.decode()
+    assert visitor.post("/appeal/", {"text": "Again."}).status_code == 302
+    answer = "It was no quotation."
+    decide_appeal(made.pk, by="user:moderator", is_granted=False, answer=answer)
+    assert answer in visitor.get("/").content.decode()
+    lift(made.pk, by="user:moderator", note="After all.")
+    assert visitor.get("/").status_code == 200
+    assert visitor.post("/appeal/", {"text": "Thanks."}).status_code == 302
+
+
+def test_whoever_is_suspended_can_sign_in_to_see_it() -> None:
+    person = make_person(password="correct horse battery")
+    suspend(person.pk, by="system", reason="Threats.", until=None)
+    client = Client()
+    entered = {"login": person.email, "password": "correct horse battery"}
+    client.post("/accounts/login/", entered)
+    assert "Threats." in client.get("/").content.decode()
+
+
+def test_a_warning_stands_on_the_page_until_it_is_understood(visitor: Client, user: User) -> None:
+    warning = warn(user.pk, by="user:moderator", text="Please do not.")
+    assert "Please do not." in visitor.get("/").content.decode()
+    assert visitor.post(f"/warnings/{warning.pk}/seen/").status_code == 302
+    assert "Please do not." not in visitor.get("/").content.decode()
+    nobodys = "/warnings/0198c0de-0000-7000-8000-000000000001/seen/"
+    assert visitor.post(nobodys).status_code == 302
