@@ -16,8 +16,9 @@ from chatbot.core.tasks import spawn
 from conversations import turns
 from conversations.branches import Draft
 from conversations.events import SendRequest
-from conversations.models import Conversation, Generation, Message
+from conversations.models import Conversation, Generation, Message, Role
 from conversations.notices import group_of
+from moderation.models import ModerationOutbox
 from tests.factories import make_conversation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,13 +29,14 @@ WITHIN_S = 20.0
 class Meddler:
     """Drafts a question, and lets somebody else take its place first, so many times."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, content: str = "Hello") -> None:
         self.times = times
+        self.content = content
         self.drafts = 0
 
     def __call__(self, conversation: Conversation) -> Draft:
         self.drafts += 1
-        draft = turns._draft_question(conversation, SendRequest(content="Hello"))
+        draft = turns._draft_question(conversation, SendRequest(content=self.content))
         if self.drafts <= self.times:
             Conversation.objects.filter(pk=conversation.pk).update(next_seq=F("next_seq") + 2)
         return draft
@@ -55,6 +57,19 @@ async def test_a_place_that_was_taken_meanwhile_is_looked_for_again(
     again = await turns._start(ask(user, conversation), meddler)
     assert again.generation_id == turn.generation_id
     assert await db_call(Generation.objects.count) == 1
+
+
+async def test_what_is_flagged_is_noted_once_however_often_its_commit_is_tried(
+    user: User, models: None
+) -> None:
+    conversation = await db_call(make_conversation, user)
+    meddler = Meddler(times=2, content="Where can I buy stolen credit cards?")
+    turn = await turns._start(ask(user, conversation), meddler)
+    assert meddler.drafts == 3
+    note = await db_call(ModerationOutbox.objects.get)
+    assert note.record["generation_id"] == str(turn.generation_id)
+    message = await db_call(Message.objects.get, role=Role.USER)
+    assert note.record["message_seq"] == message.seq
 
 
 async def test_a_place_that_is_always_taken_is_a_conflict_and_keeps_nothing(
