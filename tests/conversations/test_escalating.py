@@ -101,28 +101,28 @@ def test_whoever_was_let_in_again_is_suspended_by_something_new_only(
 
 
 def test_an_hours_notes_taken_up_by_many_at_once_count_once(person: User) -> None:
-    people = [person, *(make_person() for _ in range(9))]
+    people = [person, *(make_person() for _ in range(49))]
     for one in people:
         note(one, 5)
     hour_ago = timezone.now() - timedelta(hours=1)
     ModerationOutbox.objects.update(created=hour_ago)
     with ThreadPoolExecutor(4) as takers:
         written = list(takers.map(take_up_in_thread, range(4)))
-    assert sum(written) == 50
+    assert sum(written) == 250
     assert not ModerationOutbox.objects.exists()
-    assert ModerationEvent.objects.filter(created=hour_ago).count() == 50
+    assert ModerationEvent.objects.filter(created=hour_ago).count() == 250
     for one in people:
         strikes = count_strikes(one.pk, RULES, now=timezone.now())
         assert strikes == pytest.approx(5, abs=0.05)
         assert standing(one) == (True, False)
     assert not Suspension.objects.exists()
-    # One more each, again with many takers: each is suspended once.
+    # Two more each, again with many takers: each is suspended once.
     for one in people:
         note(one, 2)
     with ThreadPoolExecutor(4) as takers:
-        assert sum(takers.map(take_up_in_thread, range(4))) == 20
-    assert Suspension.objects.count() == 10
-    assert AuditEntry.objects.filter(action="suspension.begun").count() == 10
+        assert sum(takers.map(take_up_in_thread, range(4))) == 100
+    assert Suspension.objects.count() == 50
+    assert AuditEntry.objects.filter(action="suspension.begun").count() == 50
 
 
 def take_up_in_thread(number: int) -> int:
