@@ -86,7 +86,9 @@ class Scorer:
         for part in passages(len(words)):
             counts = np.bincount(order[part], minlength=len(distinct))
             there = np.flatnonzero(counts)
-            shares = (1.0 + np.log(counts[there])).astype(np.float32)
+            # What says one word over and over says no more than the word; nothing like it was learnt.
+            repeated = np.minimum(counts[there], len(there))
+            shares = (1.0 + np.log(repeated)).astype(np.float32)
             total = shares @ vectors[there]
             rows = np.unique(
                 np.concatenate(

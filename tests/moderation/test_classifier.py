@@ -34,6 +34,12 @@ def test_the_highest_category_is_the_top() -> None:
     assert score("I want to kill myself tonight", Surface.INPUT).top == Category.SELF_HARM
 
 
+@pytest.mark.parametrize("surface", [Surface.INPUT, Surface.OUTPUT])
+@pytest.mark.parametrize("text", ["word " * 30, "spoon " * 700, "apple banana " * 60])
+def test_a_word_said_over_and_over_says_no_more_than_the_word(text: str, surface: Surface) -> None:
+    assert score(text, surface).risk < 0.5
+
+
 def test_what_blocks_alone_says_so() -> None:
     assert score("kill all the immigrants", Surface.COMMENT).blocks
 
