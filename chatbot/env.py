@@ -145,3 +145,9 @@ def _by_url(
     except (ValueError, KeyError) as exc:
         # Without the URL, which has a password in it.
         raise ImproperlyConfigured(f"{name} is not a URL that can be read.") from exc
+
+
+def check_hold_back(name: str, value: int) -> None:
+    """Raise ImproperlyConfigured for characters that no gate can hold back: `moderation.gate`."""
+    if 0 < value < 80:
+        raise ImproperlyConfigured(f"{name} must be 0, or from 80 to 160, not {value}.")

@@ -125,6 +125,21 @@ class AttemptLog:
             except LogAway:
                 return
 
+    async def withdraw(self) -> None:
+        """Forget the text and all that was told of it, and go on in a further attempt.
+
+        With the log away its entries are left to expire: nobody is shown the log of such an answer.
+        """
+        await self._writer.drop()
+        self._parts = []
+        try:
+            await self._log.delete(self._key)
+        except LogAway:
+            logger.warning(
+                "The log of generation %s could not be deleted", self.claim.generation_id
+            )
+        await self._renew()
+
     async def end(self, event: Event) -> None:
         """Write the terminal event. Raises LogLost or LogAway when it is not in the log."""
         await self._writer.write_event(event)

@@ -21,6 +21,7 @@ from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, hand_over
 from conversations.estimates import estimate_call
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
+from conversations.guarding import Noted, note_answer
 from conversations.models import ChoreKind, Conversation, Generation, Message, State, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import read_answer, try_cipher
@@ -43,7 +44,8 @@ class Outcome:
     `counted_tokens` is its text's length as the provider counted it, if that is known.
 
     `charged` and `charged_micros` are what others used that were charged before, when a worker let
-    the generation go. `chores` are what is to be done for the conversation now.
+    the generation go. `chores` are what is to be done for the conversation now. `noted` is what
+    moderators are to see of it.
     """
 
     state: State
@@ -61,6 +63,7 @@ class Outcome:
     error_code: str = ""
     error_message: str = ""
     chores: tuple[ChoreKind, ...] = ()
+    noted: Noted | None = None
 
     @property
     def usage(self) -> Usage:
@@ -190,6 +193,8 @@ def _settle(
     }
     _write_answer(conversation=conversation.pk, seq=generation.answer_seq, **said)
     _charge(generation, outcome.calls, first_token_ms=outcome.first_token_ms)
+    if outcome.noted is not None:
+        note_answer(generation, outcome.noted)
     for kind in outcome.chores:
         mark_chore(conversation.pk, kind)
     transaction.on_commit(

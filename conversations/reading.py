@@ -16,8 +16,8 @@ from chatbot.core.errors import InvalidCursor
 from chatbot.core.metrics import READERS
 from conversations.eventlog import EventLog, LogAway, StreamKey, get_event_log
 from conversations.eventlog.window import after_gap
-from conversations.events import START, Cursor, Event, merge_deltas
-from conversations.models import Generation
+from conversations.events import START, Cursor, Event, EventType, merge_deltas
+from conversations.models import Generation, State
 from conversations.queries import find_generation, try_cipher
 from conversations.terminals import replay_ended
 from conversations.turns import StartedTurn
@@ -36,7 +36,8 @@ class Reading:
     """One reader of one generation, allowed to read it, standing at a cursor.
 
     `is_live`: it had not ended when the reader came. `is_new`: it was accepted just now, so that
-    nothing was written yet. `is_over`: the reader already stands at its end.
+    nothing was written yet. `is_over`: the reader already stands at its end. `is_halted`: what its
+    log may still hold is not to be read.
     """
 
     generation_id: UUID
@@ -45,6 +46,7 @@ class Reading:
     is_live: bool
     is_new: bool = False
     is_over: bool = False
+    is_halted: bool = False
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield what there is, gathered, then what comes; ends after the terminal event.
@@ -73,7 +75,7 @@ class Reading:
                 if batch:
                     heard = checked = now
                     shown = batch[-1].cursor
-                    yield merge_deltas(batch)
+                    yield _shorten(batch)
                     if batch[-1].is_terminal:
                         return
                     continue
@@ -94,9 +96,11 @@ class Reading:
         """Yield an answer that has ended: what the log still has of it, or the whole."""
         after, shown = self.after, START
         try:
-            while batch := after_gap(after, await log.read(self.key, after)):
+            while not self.is_halted and (
+                batch := after_gap(after, await log.read(self.key, after))
+            ):
                 after = shown = batch[-1].cursor
-                yield merge_deltas(batch)
+                yield _shorten(batch)
                 if batch[-1].is_terminal:
                     return
         except LogAway:
@@ -128,6 +132,11 @@ class Reading:
             return None
 
 
+def _shorten(batch: list[Event]) -> list[Event]:
+    """Return the same in fewer events; of an answer that was halted its end alone."""
+    return batch[-1:] if batch[-1].type is EventType.HALTED else merge_deltas(batch)
+
+
 async def read_turn(user: User, turn: StartedTurn) -> Reading:
     """Let the person who started a turn read its answer from the start."""
     if not turn.is_new:
@@ -156,4 +165,5 @@ async def open_reading(user: User, generation_id: UUID, after: Cursor = START) -
         after=after,
         is_live=generation.is_active,
         is_over=not generation.is_active and after == end,
+        is_halted=generation.state == State.HALTED,
     )

@@ -21,11 +21,13 @@ from conversations.estimates import estimate_call
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
 from conversations.generations import Outcome, charged_before, finish_generation
-from conversations.models import ChoreKind, Generation, State
+from conversations.guarding import Noted, open_gate
+from conversations.models import ChoreKind, Generation, Screening, State
 from conversations.places import fit_to_load
 from conversations.prompts import Task, keep_context, load_task
 from conversations.queries import try_cipher
 from conversations.sizes import find_own_count
+from conversations.terminals import HALT_NOTICE, halt_notice
 from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
@@ -35,11 +37,16 @@ from llm.pricing import Call, bill_call
 from llm.routing import Reason
 from llm.tokens import measure
 from llm.types import Finished, Prompt, TextDelta, Usage
+from moderation.gate import Violation
+from moderation.models import Action
+from moderation.policies import current_policy
 
 logger = logging.getLogger(__name__)
 
 # An answer that nobody has taken for so long fails instead of going back to the queue.
 MAX_WAIT_S = 600.0
+# Judging an answer that is longer as a whole would keep the other answers waiting.
+LONG_CHARS = 2_000
 
 
 class GenerationRun:
@@ -51,6 +58,7 @@ class GenerationRun:
         self._claimed_attempt = claim.attempt
         self._task: Task | None = None
         self._log = AttemptLog(claim, log, try_cipher(generation.conversation))
+        self._guard = open_gate(generation)
         # Who may answer, as it was decided and as things stand, best first; then who does.
         self._kept = Kept((), "")
         self._candidates: Sequence[ModelSpec] = ()
@@ -117,6 +125,14 @@ class GenerationRun:
         await self._finish(outcome)
 
     async def _write(self) -> Outcome:
+        try:
+            if self._generation.screening == Screening.SUPPORT:
+                return await self._support()
+            return await self._answer()
+        except Violation as exc:
+            return await self._halt(exc)
+
+    async def _answer(self) -> Outcome:
         generation = self._generation
         try:
             kept = kept_route(generation)
@@ -137,10 +153,33 @@ class GenerationRun:
             # No traceback: a provider's own words are in it, and they may quote the prompt.
             cause = type(exc.__cause__).__name__ if exc.__cause__ else "no cause"
             logger.warning("Generation %s failed: %s (%s)", generation.pk, exc.code, cause)
+            await self._let_out_rest()
             return self._ended(State.FAILED, error=exc)
+        await self._let_out_rest()
         if finished is None:
             return self._ended(State.STOPPED, stop_reason="stopped")
         return self._ended(State.COMPLETED, stop_reason=finished.stop_reason)
+
+    async def _support(self) -> Outcome:
+        """Answer a person in need with what the policy says to them, without a model."""
+        await self._log.begin(self._generation, self._generation.routed_model, carries=False)
+        await self._log.add_text(current_policy().support_message)
+        return self._ended(State.COMPLETED, stop_reason="support")
+
+    async def _halt(self, violation: Violation) -> Outcome:
+        """Take back what was told; the answer's text is a notice from now on."""
+        decision = violation.decision
+        logger.warning("Generation %s is halted: %s", self._generation.pk, decision.category)
+        self.is_finishing = True
+        await self._log.withdraw()
+        return replace(
+            self._ended(State.HALTED),
+            text=halt_notice(decision.category),
+            counted_tokens=None,
+            error_code=str(decision.category),
+            error_message=HALT_NOTICE,
+            noted=Noted(violation.text, decision, Action.HALTED),
+        )
 
     async def _begin(self, generation: Generation) -> None:
         """Open this worker's first attempt, with what earlier ones wrote if that can be used."""
@@ -149,6 +188,7 @@ class GenerationRun:
         carries = self._spec.continuation != "restart" or self._is_stopped
         await self._log.begin(generation, self._spec.name, carries=carries)
         self._is_carried = bool(self._log.text)
+        self._guard = open_gate(generation, text=self._log.text)
 
     async def _stream(self, generation: Generation) -> Finished | None:
         """Return how the model finished, or None when the user stopped it."""
@@ -175,7 +215,7 @@ class GenerationRun:
         async with aclosing(completion) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
-                    await self._show(event.text)
+                    await self._show(self._guard.feed(event.text))
                 elif isinstance(event, Chosen):
                     await self._take_up(event, generation)
                 else:
@@ -197,12 +237,29 @@ class GenerationRun:
     async def _take_up(self, chosen: Chosen, generation: Generation) -> None:
         """Tell readers when another model answers, or goes on from another text than theirs."""
         spec, self._spec = self._spec, chosen.spec
-        if chosen.spec is spec and chosen.kept == self._log.text:
+        if chosen.kept != self._guard.text:
+            self._put_text(chosen.kept)
+        elif chosen.spec is spec:
             return
-        self._log.put_text(chosen.kept)
         await self._log.reopen(generation, chosen.spec.name)
 
+    def _put_text(self, text: str) -> None:
+        """Let this text pass the gate in place of what came; a beginning that readers have stays."""
+        shown = min(text, self._log.text, key=len)
+        if not (text.startswith(shown) and self._log.text.startswith(shown)):
+            shown = ""
+        self._guard = open_gate(self._generation, text=shown)
+        self._log.put_text(shown + self._guard.feed(text[len(shown) :]))
+
+    async def _let_out_rest(self) -> None:
+        """Show what the gate still holds, now that nothing more comes. Raises Violation."""
+        guard = self._guard
+        is_long = len(guard.text) > LONG_CHARS
+        await self._show(await asyncio.to_thread(guard.finish) if is_long else guard.finish())
+
     async def _show(self, text: str) -> None:
+        if not text:
+            return
         await self._log.add_text(text)
         if self._first_token_ms is None:
             waited_s = self._waited_s()
@@ -227,6 +284,7 @@ class GenerationRun:
         text, spec = self._log.text, self._spec
         counted = None if self._is_carried else find_own_count(spec, self._calls, text)
         is_first = spec is None or spec is self._kept.candidates[0]
+        flagged = self._guard.flagged
         return Outcome(
             state=state,
             text=text,
@@ -241,6 +299,7 @@ class GenerationRun:
             error_code=error.code if error else "",
             error_message=error.message if error else "",
             chores=tuple(self._find_chores(text)) if error is None else (),
+            noted=Noted(text, flagged, Action.FLAGGED) if flagged else None,
         )
 
     def _find_chores(self, text: str) -> Iterator[ChoreKind]:
@@ -326,4 +385,5 @@ def _unstorable(outcome: Outcome, generation: Generation) -> Outcome:
         charged_micros=outcome.charged_micros,
         error_code=ChatError.code,
         error_message=ChatError.sentence,
+        noted=outcome.noted,
     )

@@ -13,17 +13,25 @@ from conversations.events import Cursor, Event, EventType, hash_text
 from conversations.models import Generation, State
 from conversations.queries import read_answer
 from conversations.views import view_usage
+from moderation.policies import current_policy
+from moderation.types import Category
 
 logger = logging.getLogger(__name__)
 
 HALT_NOTICE = "This answer was withdrawn."
 
 
+def halt_notice(category: Category) -> str:
+    """Return what a person reads in place of an answer that was halted."""
+    return current_policy().support_message if category is Category.SELF_HARM else HALT_NOTICE
+
+
 def terminal_event(generation: Generation, message: dict[str, Any]) -> Event:
     """Return the terminal event of a generation that has ended with this message."""
     cursor = Cursor(generation.attempt, generation.last_seq)
     if generation.state == State.HALTED:
-        data = {"category": generation.error_code, "notice": HALT_NOTICE}
+        # The answer's text is the notice by then.
+        data = {"category": generation.error_code, "notice": message["content"] or HALT_NOTICE}
         return Event(cursor, EventType.HALTED, data)
     if generation.state == State.FAILED:
         error = {"code": generation.error_code, "message": generation.error_message}

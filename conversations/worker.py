@@ -29,6 +29,7 @@ from llm.admission.gate import SlotGate
 from llm.admission.slots import Lane
 from llm.conf import get_registry, get_slots
 from llm.errors import ProviderBusy
+from moderation.judging import get_ready
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class GenerationWorker:
             spawn(reap(self._log), name="reaper"),
         ]
         try:
+            await asyncio.to_thread(get_ready)
             self._has_stopped_looking.clear()
             try:
                 while not self._is_draining:

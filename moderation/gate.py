@@ -52,7 +52,9 @@ class OutputGate:
         self._hold_back = hold_back
         self._text = text
         # What was let out, and how far the text was judged.
-        self._shown = self._judged = len(text)
+        self._shown = len(text)
+        # A worker that was lost may have let out what it was about to judge.
+        self._judged = max(0, len(text) - (WINDOW - STRIDE))
         self.flagged: Decision | None = None
 
     @property
@@ -72,11 +74,9 @@ class OutputGate:
             self._judge_window(self._judged + STRIDE)
         if not self._hold_back:
             return self._let_out(len(self._text))
-        if is_first:
-            return self._let_out(self._first_word())
         # Not as much as could be at every window, but evenly, as it comes.
-        ready = len(self._text) - self._hold_back - STRIDE
-        return self._let_out(min(ready, self._judged - self._hold_back))
+        ready = min(len(self._text) - STRIDE, self._judged) - self._hold_back
+        return self._let_out(ready if ready > 0 or not is_first else self._first_word())
 
     def finish(self) -> str:
         """Judge the end and the answer as a whole; return what was held. Raises Violation."""

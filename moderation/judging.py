@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from moderation.classifier import score
+from moderation.beginnings import may_begin_hit
+from moderation.classifier import get_classifier, score
 from moderation.policies import current_policy
 from moderation.policy import Decision, decide
 from moderation.types import OPENAI_NAMES, Category, Scores, Surface
@@ -13,6 +14,12 @@ from moderation.types import OPENAI_NAMES, Category, Scores, Surface
 _FEW_WORDS = 6
 # As it is kept beside an event. A remote judge names itself as it likes.
 _LONGEST_VERSION = 64
+
+
+def get_ready() -> None:
+    """Load what judging needs: seconds, which would otherwise fall to the first text."""
+    _ = get_classifier()
+    may_begin_hit("")
 
 
 def judge(text: str, *, surface: Surface, plan: str, is_strict: bool = False) -> Decision:

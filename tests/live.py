@@ -62,6 +62,8 @@ class ServeProcess:
             "DJANGO_SETTINGS_MODULE": "chatbot.settings.dev",
             "DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
+            # What a scripted model says is shown at once, as it said it.
+            "MODERATION_HOLD_BACK": "0",
             **(environment or {}),
         }
         self.log = self.data_dir / "serve.log"

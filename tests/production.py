@@ -145,6 +145,8 @@ class Production:
             "REQUESTS_PER_MINUTE": "1000000",
             "FREE_BUDGET_TOKENS": str(10**12),
             "LOG_LEVEL": "WARNING",
+            # What a scripted model says is shown at once, as it said it.
+            "MODERATION_HOLD_BACK": "0",
             **(environment or {}),
         }
         self.webs = [

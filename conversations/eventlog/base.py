@@ -58,6 +58,12 @@ class LogWriter(Protocol):
     async def write_event(self, event: Event) -> None:
         """Append an event that was numbered with `next_seq`. Raises Fenced or LogLost."""
 
+    async def drop(self) -> None:
+        """Send nothing more; return once nothing is on its way, or the store is away.
+
+        Raises Fenced.
+        """
+
     async def flush(self) -> None:
         """Return once the log holds all that was written.
 
@@ -106,6 +112,8 @@ class EventLog(Protocol):
 
     async def delete(self, key: StreamKey) -> None:
         """Forget a log; its readers find the rest, if there is any, in the database.
+
+        Those who follow it are given what a later attempt writes.
 
         Raises LogAway.
         """

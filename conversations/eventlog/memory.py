@@ -81,7 +81,10 @@ class MemoryEventLog:
         return MemoryReader(stream, after, on_close=lambda: self._leave(key))
 
     async def delete(self, key: StreamKey) -> None:
-        self._streams.pop(key, None)
+        if key in self._readers:
+            self._streams[key].begin_at(START)
+        else:
+            self._streams.pop(key, None)
 
     async def aclose(self) -> None:
         self._streams.clear()

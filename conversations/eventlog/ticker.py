@@ -173,6 +173,16 @@ class TickedWriter:
             self._ended_at = asyncio.get_running_loop().time()
         await self.flush()
 
+    async def drop(self) -> None:
+        self._last_seq -= len(self._pending)
+        self._pending.clear()
+        try:
+            await self.flush()
+        except (LogLost, LogAway):
+            logger.debug("What was on its way to %s may have been lost", self._name)
+        # Where the store is away, it is not tried again.
+        self._sealed.clear()
+
     async def flush(self) -> None:
         try:
             async with asyncio.timeout(FLUSH_S):

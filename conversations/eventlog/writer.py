@@ -26,5 +26,8 @@ class DirectWriter:
         await self._log.append(self._key, event)
         self._last_seq = event.cursor.seq
 
+    async def drop(self) -> None:
+        """Nothing is on its way here."""
+
     async def flush(self) -> None:
         """Nothing is held back here."""

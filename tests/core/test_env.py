@@ -36,6 +36,15 @@ def test_a_bad_value_is_named_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("value", "is_good"), [(0, True), (1, False), (79, False), (80, True)])
+def test_a_hold_back_is_none_or_long_enough(value: int, is_good: bool) -> None:
+    if is_good:
+        env.check_hold_back("DIAL", value)
+        return
+    with pytest.raises(ImproperlyConfigured, match="DIAL must be 0, or from 80"):
+        env.check_hold_back("DIAL", value)
+
+
 def test_what_is_missing_is_named_with_both_ways_to_give_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

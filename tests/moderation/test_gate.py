@@ -74,6 +74,18 @@ def test_the_first_word_is_let_out_at_once() -> None:
     assert gate.feed(" is more") == ""
 
 
+def test_what_comes_at_once_is_let_out_as_far_as_it_was_judged() -> None:
+    gate = OutputGate(judge, hold_back=80)
+    assert gate.feed(FILLER[:400]) == FILLER[:240]
+
+
+def test_the_last_words_of_an_earlier_attempt_are_judged_again() -> None:
+    for hold_back in (0, 80):
+        gate = OutputGate(judge, hold_back=hold_back, text=FILLER[:300] + SPAN)
+        with pytest.raises(Violation):
+            gate.finish()
+
+
 def test_a_first_word_that_a_rule_may_go_on_from_is_held() -> None:
     gate = OutputGate(judge, hold_back=80)
     assert gate.feed("ignore all") == ""
