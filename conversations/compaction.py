@@ -1,7 +1,7 @@
 """Makes the next summary of a conversation: the one before, and the turns that are about to go.
 
 Only these are read, so a summary costs the same however long the conversation is. Without a model
-that can be trusted with it, the notes are taken from what the user said, word for word.
+that can be trusted with it, or where what it wrote is not to be shown, the notes are taken from what the user said, word for word.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from conversations.choosing import find_writers
 from conversations.chores import Hold, finish_chore
 from conversations.context import PastTurn
 from conversations.extracting import extract_notes
+from conversations.guarding import may_keep
 from conversations.models import Conversation, Summary
 from conversations.notes import (
     Portion,
@@ -37,6 +38,7 @@ from conversations.writing import Written, can_afford, write_and_keep
 from llm.catalog import ModelSpec
 from llm.tokens import UNKNOWN
 from llm.types import Prompt
+from moderation.models import Source
 
 logger = logging.getLogger(__name__)
 
@@ -74,22 +76,27 @@ async def sum_up(hold: Hold) -> None:
         user = increment.conversation.user
         await write_and_keep(hold, user, increment.prompt, increment.models, keep)
     else:
-        notes = extract_notes(increment.notes, increment.portion.turns, increment.limit)
-        await db_call(keep, Written(notes))
+        await db_call(keep, Written(_extract(increment)))
     conversation = increment.conversation
     await notify(conversation.user_id, "conversation.updated", conversationId=str(conversation.pk))
+
+
+def _extract(increment: Increment) -> str:
+    return extract_notes(increment.notes, increment.portion.turns, increment.limit)
 
 
 @transaction.atomic
 def _keep(hold: Hold, increment: Increment, written: Written) -> None:
     """Add a summary and take its chore off the list, both or neither."""
-    notes = tidy_notes(written.text, increment.limit)
+    notes, model = tidy_notes(written.text, increment.limit), written.model
+    if model and notes and not may_keep(notes, increment.conversation, Source.SUMMARY):
+        notes, model = _extract(increment), ""
     new = NewSummary(
         base=increment.conversation.memory_version,
         covers=increment.portion.covers,
         # Nothing, for instance of a page of code: then what was known stays known.
         text=notes or increment.notes,
-        model=written.model,
+        model=model,
         cost_micros=written.cost_micros,
     )
     add_summary(increment.conversation, increment.cipher, new)

@@ -35,6 +35,7 @@ from conversations.worker import GenerationWorker
 from llm.conf import get_registry, set_local_endpoint
 from llm.local import LocalServer
 from llm.local_model import ModelUnavailable
+from moderation.policies import follow_policy
 
 # Twisted chooses its reactor at run time, so its type is not known before.
 reactor: Any = _reactor
@@ -156,6 +157,7 @@ class EmbeddedServer:
         self._keep(follow_overrides(), name="follower of model overrides")
         self._keep(follow_scales(), name="follower of token scales")
         self._keep(follow_suspensions(), name="follower of suspensions")
+        self._keep(follow_policy(), name="follower of the moderation policy")
         if self._local is not None:
             set_local_endpoint(self._local)
             await self._local.start()

@@ -13,6 +13,7 @@ from conversations.models import ChoreKind
 from conversations.search.indexing import index_due
 from conversations.upkeep import tell_all_free, tend
 from llm.conf import get_registry
+from moderation.policies import read_policy, set_policy
 
 # Whoever waits for the next turn of the schedule waits no longer than for this one.
 INDEX_S = 2.0
@@ -30,6 +31,9 @@ def write_moderation_events() -> None:
 
 @shared_task(name=TEND)
 def tend_one(conversation_id: str, kind: str) -> None:
+    # Nobody follows it here: a task is over sooner than it would be read again.
+    set_policy(read_policy())
+
     async def work() -> None:
         try:
             await tend(UUID(conversation_id), ChoreKind(kind))

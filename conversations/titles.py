@@ -9,6 +9,7 @@ from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.choosing import find_writers
 from conversations.chores import Hold, finish_chore
+from conversations.guarding import may_keep
 from conversations.models import Conversation, Message, Role
 from conversations.notes import TITLE_CHARS, ask_for_title, first_line, tidy_title
 from conversations.notices import notify
@@ -22,6 +23,7 @@ from conversations.sealing import (
 from conversations.search.indexing import index_title
 from conversations.writing import Written, can_afford, write_and_keep
 from llm.types import Prompt
+from moderation.models import Source
 
 # Six words, in any language.
 TITLE_TOKENS = 40
@@ -36,7 +38,8 @@ class _Untitled:
 async def name_conversation(hold: Hold) -> None:
     """Give a conversation a title, unless it has a better one, and take the chore off the list.
 
-    Raises ProviderError or ChoreLost; the first line stays its title then.
+    Raises ProviderError or ChoreLost; the first line stays its title then, and where what the model
+    wrote is not to be shown.
     """
     found = await db_call(_find_or_finish, hold)
     if found is None:
@@ -46,7 +49,7 @@ async def name_conversation(hold: Hold) -> None:
     def keep(written: Written) -> None:
         finish_chore(hold)
         title = tidy_title(written.text, TITLE_CHARS)
-        if title:
+        if title and may_keep(title, conversation, Source.TITLE):
             _put_title(conversation, title)
 
     models = find_writers(conversation)

@@ -20,6 +20,7 @@ from conversations.summaries import MemoryMoved, find_current, list_summaries
 from conversations.upkeep import tend
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
+from moderation.models import ModerationOutbox
 from tests.conversations.memories import (
     NARROW,
     WRITER,
@@ -79,6 +80,21 @@ async def test_the_next_summary_is_made_of_the_last_one_and_the_turns_since(
     assert "I was born in 1901." not in second
     assert "I was born in 1907." in second
     assert [covers for covers, _ in await db_call(told, talk)] == [6, 12]
+
+
+async def test_a_summary_that_is_not_to_be_shown_is_extracted_instead(
+    talk: Conversation, provider: ScriptedProvider
+) -> None:
+    provider.script(text="Born in 1901.\nThey want to exterminate all the immigrants.")
+    assert await tend_summary(talk)
+    ((covers, notes),) = await db_call(told, talk)
+    assert covers == 6
+    assert "I was born in 1905." in notes
+    assert "immigrants" not in notes
+    assert (await db_call(Summary.objects.get)).model == ""
+    note = await db_call(ModerationOutbox.objects.get)
+    assert (note.record["source"], note.record["action"]) == ("summary", "halted")
+    assert await db_call(LedgerEntry.objects.count) == 1
 
 
 async def test_nothing_is_asked_before_enough_has_been_said(

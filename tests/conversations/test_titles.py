@@ -13,6 +13,7 @@ from conversations.eventlog import EventLog
 from conversations.models import Chore, ChoreKind, Conversation
 from conversations.upkeep import tend
 from conversations.worker import GenerationWorker
+from moderation.models import ModerationOutbox
 from tests.conversations.conftest import ApiClient
 from tests.conversations.working import running_worker
 from tests.fakes.provider_process import ScriptedProvider
@@ -55,6 +56,18 @@ async def test_the_first_line_is_the_title_until_a_model_wrote_one(
     entry = await db_call(LedgerEntry.objects.get, purpose="title")
     assert entry.user_id == user.pk
     assert not await db_call(Chore.objects.exists)
+
+
+async def test_a_title_that_is_not_to_be_shown_is_not_kept_but_noted(
+    answered: str, api: ApiClient, user: User, provider: ScriptedProvider
+) -> None:
+    provider.script(text="Exterminate all the immigrants")
+    assert await name(answered)
+    assert await title_of(api, answered) == QUESTION
+    note = await db_call(ModerationOutbox.objects.get, record__source="title")
+    assert (note.user_id, note.record["conversation_id"]) == (user.pk, answered)
+    assert (note.record["source"], note.record["action"]) == ("title", "halted")
+    assert (await db_call(LedgerEntry.objects.get, purpose="title")).user_id == user.pk
 
 
 async def test_a_title_that_a_person_wrote_is_never_replaced(
