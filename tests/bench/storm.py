@@ -147,7 +147,7 @@ def script(readers: int) -> dict[str, Any]:
 
 
 def expected_text(readers: int) -> str:
-    return "".join(f"word{number} " for number in range(script(readers)["tokens"]))
+    return "".join(f"leaf{number} " for number in range(script(readers)["tokens"]))
 
 
 async def raise_storm(

@@ -48,7 +48,7 @@ class Load:
 
     @property
     def text(self) -> str:
-        return "".join(f"word{number} " for number in range(self.tokens))
+        return "".join(f"leaf{number} " for number in range(self.tokens))
 
     @property
     def messages(self) -> int:

@@ -58,7 +58,7 @@ async def test_a_provider_that_takes_few_answers_all(
     provider.limit(2)
     async with working(event_log, "only", concurrency=20):
         answers = await ask_many(api, 16)
-    assert {text_of(frames) for frames in answers} == {"".join(f"word{n} " for n in range(5))}
+    assert {text_of(frames) for frames in answers} == {"".join(f"leaf{n} " for n in range(5))}
     totals = provider.totals()
     assert totals["peak_serving"] == 2
     # Sixteen begin at once, before anything is known; then it is asked for less than half of what

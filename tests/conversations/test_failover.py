@@ -27,7 +27,7 @@ from tests.sse import Frame, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CHUNKS = [f"word{number} " for number in range(40)]
+CHUNKS = [f"leaf{number} " for number in range(40)]
 WHOLE = "".join(CHUNKS)
 MODELS = """
 [[endpoint]]

@@ -83,7 +83,7 @@ class Script:
             yield from (word + " " for word in words[:-1])
             yield words[-1]
         else:
-            yield from (f"word{number} " for number in range(self.tokens))
+            yield from (f"leaf{number} " for number in range(self.tokens))
 
 
 def sse(name: str, data: Mapping[str, Any]) -> bytes:

@@ -145,7 +145,7 @@ async def test_every_failure_is_a_typed_error(scripted, provider, script, expect
 )
 async def test_text_before_a_failure_is_delivered(scripted, provider, fault):
     scripted.script({fault: 3, "token_ms": 5})
-    assert (await ask(provider)).text == "word0 word1 word2 "
+    assert (await ask(provider)).text == "leaf0 leaf1 leaf2 "
 
 
 async def test_no_sentence_repeats_what_the_provider_said(scripted, provider):
@@ -192,7 +192,7 @@ async def test_a_provider_without_new_text_times_out_even_if_it_pings(scripted, 
     scripted.script(script)
     outcome = await ask(impatient)
     assert type(outcome.error) is ProviderTimeout
-    assert outcome.text == ("word0 word1 " if 2 in script.values() else "")
+    assert outcome.text == ("leaf0 leaf1 " if 2 in script.values() else "")
 
 
 async def test_a_slow_reader_is_not_taken_for_a_stalled_provider(scripted, impatient):
@@ -205,7 +205,7 @@ async def test_a_slow_reader_is_not_taken_for_a_stalled_provider(scripted, impat
                 # Longer than the client's patience, on the reader's side.
                 await asyncio.sleep(0.4)
                 scripted.release()
-    assert text == "word0 word1 word2 "
+    assert text == "leaf0 leaf1 leaf2 "
 
 
 async def test_a_process_that_stood_still_reads_what_came_meanwhile(scripted, impatient):
@@ -214,7 +214,7 @@ async def test_a_process_that_stood_still_reads_what_came_meanwhile(scripted, im
     asyncio.get_running_loop().call_later(0.2, time.sleep, 0.8)
     outcome = await ask(impatient)
     assert outcome.error is None
-    assert outcome.text == "word0 word1 word2 word3 "
+    assert outcome.text == "leaf0 leaf1 leaf2 leaf3 "
 
 
 async def test_closing_the_stream_early_ends_the_request_at_the_provider(scripted, provider):
@@ -250,7 +250,7 @@ async def test_two_hundred_parallel_answers_do_not_mix(scripted, provider):
     scripted.script(tokens=20, first_token_ms=400, token_ms=2)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(provider)) for _ in range(200)]
-    expected = "".join(f"word{number} " for number in range(20))
+    expected = "".join(f"leaf{number} " for number in range(20))
     assert {task.result().text for task in tasks} == {expected}
     assert scripted.totals()["peak_open"] > 150
 

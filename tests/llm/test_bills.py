@@ -26,7 +26,7 @@ from tests.llm.asking import HELLO, ask
 
 SPEC = load_catalog().models[0]
 SCALE = SPEC.token_scale
-CHUNKS = [f"word{number} " for number in range(12)]
+CHUNKS = [f"leaf{number} " for number in range(12)]
 PATIENCE = Timeouts(first_token_s=0.5, token_s=0.5)
 
 

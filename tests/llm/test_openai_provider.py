@@ -154,7 +154,7 @@ async def test_every_failure_is_a_typed_error(scripted, chat, script, expected):
 )
 async def test_text_before_a_failure_is_delivered(scripted, chat, fault):
     scripted.script({fault: 3, "token_ms": 5})
-    assert (await ask(chat)).text == "word0 word1 word2 "
+    assert (await ask(chat)).text == "leaf0 leaf1 leaf2 "
 
 
 @pytest.mark.parametrize(

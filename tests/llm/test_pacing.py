@@ -47,13 +47,13 @@ async def test_the_first_text_is_never_held(scripted, paced: BuildPaced):
         for _ in range(40):
             events = await stack.enter_async_context(aclosing(provider.stream(HELLO, model_id="m")))
             async with asyncio.timeout(10):
-                assert await anext(events) == TextDelta("word0 ")
+                assert await anext(events) == TextDelta("leaf0 ")
 
 
 async def test_later_text_gathers(scripted, paced: BuildPaced):
     scripted.script({"tokens": 30, "token_ms": 5})
     outcome = await ask(paced(0.5))
-    assert outcome.text == "".join(f"word{number} " for number in range(30))
+    assert outcome.text == "".join(f"leaf{number} " for number in range(30))
     assert len(outcome.texts) <= 6
 
 
@@ -103,7 +103,7 @@ async def test_a_hold_hides_no_failure(scripted, paced: BuildPaced, fault, expec
     scripted.script({fault: 3, "token_ms": 5})
     outcome = await ask(paced(0.02, patience_s=1.0))
     assert type(outcome.error) is expected
-    assert outcome.text == "word0 word1 word2 "
+    assert outcome.text == "leaf0 leaf1 leaf2 "
 
 
 async def test_a_connection_that_was_held_serves_again(scripted, paced: BuildPaced):

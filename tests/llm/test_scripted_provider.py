@@ -57,7 +57,7 @@ async def test_a_tag_in_the_newest_question_chooses_the_script(scripted, provide
     asked_before = Prompt("", (Turn("user", tagged("Hm?", "a")), Turn("user", "Untagged")), 64)
     tags = [asked(tagged("Say it.", tag)) for tag in ("a", "b", "a", "a")]
     texts = [(await ask(provider, prompt)).text for prompt in (asked_before, *tags)]
-    assert texts[0].startswith("word0")
+    assert texts[0].startswith("leaf0")
     assert texts[1:] == ["first a", "b", "later a", "later a"]
 
 
