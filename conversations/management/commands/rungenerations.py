@@ -19,7 +19,6 @@ from conversations.overrides import follow_overrides
 from conversations.scales import follow_scales
 from conversations.worker import GenerationWorker
 from llm.conf import get_registry
-from moderation.classifier import get_classifier
 from moderation.policies import follow_policy
 
 
@@ -57,8 +56,6 @@ class Command(BaseCommand):
 
     async def _work(self, owner: str, concurrency: int) -> None:
         await get_registry().import_sdks()
-        # Seconds where the sentence model is on, in which nothing else could go on later.
-        await asyncio.to_thread(get_classifier)
         log = get_event_log()
         worker = GenerationWorker(owner=owner, concurrency=concurrency, log=log)
         following = spawn(follow_overrides(), name="model overrides")
