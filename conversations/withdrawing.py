@@ -129,10 +129,8 @@ def _replace(message: Message, cipher: DataCipher) -> None:
 
 def _forget_title(conversation: Conversation, message: Message) -> None:
     """Take away a title that a model, or the first line, made of this message."""
-    if (
-        conversation.title_is_own
-        or (message.parent_seq is not None
-        and not _is_first_answer(message))
+    if conversation.title_is_own or (
+        message.parent_seq is not None and not _is_first_answer(message)
     ):
         return
     # Whoever is at it now made it of what was there.
@@ -143,10 +141,12 @@ def _forget_title(conversation: Conversation, message: Message) -> None:
 
 
 def _is_first_answer(message: Message) -> bool:
+    if message.parent_seq is None or message.role != Role.ASSISTANT:
+        return False
     asked = Message.objects.filter(
         conversation_id=message.conversation_id, seq=message.parent_seq, parent_seq=None
     )
-    return message.role == Role.ASSISTANT and asked.exists()
+    return asked.exists()
 
 
 def _forget_summaries(conversation: Conversation, seq: int) -> None:

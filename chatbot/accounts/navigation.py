@@ -32,7 +32,12 @@ def list_links(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 # The desk's pages, with what it takes to see them.
-_DESK = (("Queue", "inbox", "admin:moderation_moderationevent_changelist", "view_moderationevent"),)
+_DESK = (
+    ("Queue", "inbox", "admin:moderation_moderationevent_changelist", "view_moderationevent"),
+    ("Appeals", "gavel", "desk-appeals", "view_moderationevent"),
+    ("Figures", "monitoring", "desk-figures", "view_moderationevent"),
+    ("Policy", "rule", "desk-policy", "view_policyversion"),
+)
 
 
 def _list_desk(request: HttpRequest) -> list[dict[str, Any]]:

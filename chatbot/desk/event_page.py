@@ -14,8 +14,9 @@ from django.utils import timezone
 from chatbot.audit.log import record
 from chatbot.audit.naming import name_of
 from chatbot.desk.access import DECIDE, SEE, moderator_of, page
-from chatbot.desk.forms import ReasonForm, RulingForm
+from chatbot.desk.forms import ReasonForm, RulingForm, SuspensionForm, WarningForm
 from chatbot.desk.showing import (
+    can_withdraw,
     describe_person,
     is_open,
     list_bars,
@@ -24,7 +25,7 @@ from chatbot.desk.showing import (
 )
 from moderation.deciding import LEASE, claim_event
 from moderation.errors import AlreadyDecided, ClaimLapsed, EventGone, HeldByAnother
-from moderation.models import ModerationEvent
+from moderation.models import ModerationEvent, Verdict
 
 
 def look_at(request: HttpRequest, event_id: UUID) -> tuple[ModerationEvent, bool]:
@@ -37,21 +38,22 @@ def look_at(request: HttpRequest, event_id: UUID) -> tuple[ModerationEvent, bool
     now = timezone.now()
     if request.user.has_perm(DECIDE):
         try:
-            return _load(claim_event(event_id, moderator=moderator.pk, now=now).event.pk), True
+            return find_event(claim_event(event_id, moderator=moderator.pk, now=now).event.pk), True
         except (HeldByAnother, ClaimLapsed):
-            return _load(event_id), False
+            return find_event(event_id), False
         except EventGone as exc:
             raise Http404 from exc
         except AlreadyDecided:
-            event = _load(event_id)
+            event = find_event(event_id)
         is_fresh = event.decided_at is not None and event.decided_at > now - LEASE
         if event.decided_by_id != moderator.pk or not is_fresh:
             record(name_of(moderator), "content.read", name_of(event), what="excerpt")
         return event, True
-    return _load(event_id), False
+    return find_event(event_id), False
 
 
-def _load(event_id: UUID) -> ModerationEvent:
+def find_event(event_id: UUID) -> ModerationEvent:
+    """Return an event with whom it is about and who has it. Raises Http404."""
     rows = ModerationEvent.objects.select_related("user", "claimed_by", "decided_by")
     event = rows.filter(pk=event_id).first()
     if event is None:
@@ -75,6 +77,10 @@ def describe(request: HttpRequest, event_id: UUID) -> dict[str, Any]:
         "person": describe_person(event, now=timezone.now()),
         "ruling_form": RulingForm(),
         "reason_form": ReasonForm(),
+        "is_confirmed": event.verdict == Verdict.CONFIRMED,
+        "can_withdraw": can_withdraw(event),
+        "warning_form": WarningForm(),
+        "suspension_form": SuspensionForm(),
     }
 
 

@@ -30,3 +30,37 @@ class ReasonForm(forms.Form):
         max_length=300,
         widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off"}),
     )
+
+
+class WarningForm(forms.Form):
+    text = forms.CharField(
+        label="What they are told",
+        min_length=LEAST_REASON,
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
+class SuspensionForm(forms.Form):
+    days = forms.TypedChoiceField(
+        label="For",
+        coerce=int,
+        choices=[(1, "a day"), (7, "a week"), (14, "two weeks"), (90, "90 days"), (0, "good")],
+        initial=14,
+    )
+    reason = forms.CharField(
+        label="Reason, which they are shown",
+        min_length=LEAST_REASON,
+        max_length=300,
+        widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off"}),
+    )
+
+
+class AppealForm(forms.Form):
+    decision = forms.ChoiceField(choices=[("granted", "Grant"), ("refused", "Refuse")])
+    answer = forms.CharField(
+        label="Answer, which they are shown",
+        min_length=LEAST_REASON,
+        max_length=1_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )

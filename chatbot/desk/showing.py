@@ -10,6 +10,7 @@ from uuid import UUID
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from conversations.sealing import report_unreadable
+from conversations.withdrawing import is_readable
 from moderation.models import ModerationEvent, State
 from moderation.policies import read_policy
 from moderation.recording import read_excerpt, read_note
@@ -95,11 +96,17 @@ def describe_person(event: ModerationEvent, *, now: datetime) -> Person:
         user.pk,
         user.plan,
         user.date_joined,
-        user.suspended_at,
+        user.suspended_at if user.is_suspended else None,
         round(strikes, 2),
         others.count(),
         list(others.order_by("-created")[:EARLIER_SHOWN]),
     )
+
+
+def can_withdraw(event: ModerationEvent) -> bool:
+    """Return whether what an event is about may still be read where it was said."""
+    place, seq = event.conversation_id, event.message_seq
+    return place is not None and seq is not None and is_readable(place, seq)
 
 
 def is_open(event: ModerationEvent) -> bool:

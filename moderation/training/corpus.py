@@ -101,6 +101,11 @@ def _name(label: str) -> str:
     return BORDERLINE if label.startswith("borderline_") else _NAMES[label]
 
 
+def name_label(category: str) -> str:
+    """Return what a corpus calls a category."""
+    return next(label for label, name in _NAMES.items() if name == category)
+
+
 def clean(text: str) -> str:
     """Return `text` without what betrays its source: mentions, links, HTML entities."""
     return _MENTIONS.sub(" ", html.unescape(text)).strip()
