@@ -16,7 +16,7 @@ from django.utils import timezone
 from chatbot.accounts.sanctions import Suspension
 from chatbot.accounts.suspensions import find_suspension, lock_people, slow, suspend
 from chatbot.audit.log import SYSTEM
-from moderation.models import Action, ModerationEvent, ModerationOutbox
+from moderation.models import Action, ModerationEvent, ModerationOutbox, Verdict
 from moderation.policies import current_policy, read_policy, set_policy
 from moderation.policy import StrikeRules
 from moderation.strikes import count_strikes
@@ -55,14 +55,17 @@ def _take_up() -> int:
 
 @transaction.atomic
 def escalate(events: Iterable[ModerationEvent]) -> None:
-    """Slow or suspend whose strikes, these new events among them, reach the policy's limits.
+    """Slow or suspend whose strikes, these events among them, reach the policy's limits.
+
+    They are new, or a moderator has just confirmed them.
 
     Events from before a person's last suspension ended lead to no other: they had their
     consequence, or a moderator said that they should have none.
     """
     newest: dict[UUID, ModerationEvent] = {}
     for event in events:
-        if event.action in COUNTING:
+        counts = event.action in COUNTING and event.verdict != Verdict.DISMISSED
+        if counts or event.verdict == Verdict.CONFIRMED:
             known = newest.get(event.user_id)
             if known is None or event.created > known.created:
                 newest[event.user_id] = event

@@ -98,16 +98,19 @@ def decide(
 
 
 @transaction.atomic
-def decide_many(event_ids: Iterable[UUID], *, moderator: UUID, verdict: Verdict) -> int:
-    """Decide those of the events that nobody else has claimed; return how many there were."""
+def decide_many(
+    event_ids: Iterable[UUID], *, moderator: UUID, verdict: Verdict
+) -> list[ModerationEvent]:
+    """Decide those of the events that nobody else has claimed, and return them."""
     now = timezone.now()
     mine = _free(now) | _held_by(moderator, now)
     rows = ModerationEvent.objects.filter(mine, state=State.OPEN)
-    decided = 0
+    decided = []
     for event in ModerationEvent.objects.filter(pk__in=list(event_ids)).order_by("pk"):
         if rows.filter(pk=event.pk).update(**_ruling(moderator, verdict, now)):
             _note_ruling(event, moderator, verdict, label="", together=True)
-            decided += 1
+            event.verdict = verdict
+            decided.append(event)
     return decided
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,6 +17,7 @@ from unfold.admin import ModelAdmin
 
 from chatbot.desk.access import moderator_of
 from chatbot.desk.event_page import show_event
+from conversations.escalating import escalate
 from moderation.deciding import decide_many
 from moderation.models import ModerationEvent, State, Verdict
 
@@ -128,7 +130,10 @@ class ModerationEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyp
     ) -> None:
         chosen = list(events.values_list("pk", flat=True))
         moderator = moderator_of(request).pk
-        decided = decide_many(chosen, moderator=moderator, verdict=verdict)
+        with transaction.atomic():
+            events_decided = decide_many(chosen, moderator=moderator, verdict=verdict)
+            escalate(events_decided)
+        decided = len(events_decided)
         say: Callable[..., None] = messages.success if decided else messages.warning
         left = len(chosen) - decided
         rest = f" {left} were decided already, or others have them." if left else ""

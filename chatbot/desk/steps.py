@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -16,6 +17,7 @@ from chatbot.desk.access import DECIDE, moderator_of, step
 from chatbot.desk.event_page import look_at, render_event
 from chatbot.desk.forms import ReasonForm, RulingForm
 from conversations.around import read_around
+from conversations.escalating import escalate
 from conversations.sealing import report_unreadable
 from moderation.deciding import claim_next, decide, release
 from moderation.errors import NotDecided
@@ -53,13 +55,15 @@ def _decide(request: HttpRequest, event_id: UUID) -> HttpResponse:
         return render_event(request, event_id, {"ruling_form": form}, status=400)
     said = form.cleaned_data
     try:
-        event = decide(
-            event_id,
-            moderator=moderator_of(request).pk,
-            verdict=Verdict(said["verdict"]),
-            label=said["label"],
-            note=said["note"],
-        )
+        with transaction.atomic():
+            event = decide(
+                event_id,
+                moderator=moderator_of(request).pk,
+                verdict=Verdict(said["verdict"]),
+                label=said["label"],
+                note=said["note"],
+            )
+            escalate([event])
     except NotDecided as exc:
         messages.error(request, exc.sentence)
     except CannotOpen as exc:

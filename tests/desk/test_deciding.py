@@ -146,7 +146,7 @@ def test_many_are_decided_but_not_those_of_others(
     claim_event(theirs.pk, moderator=other.pk, now=timezone.now())
     decide_many([done.pk], moderator=other.pk, verdict=Verdict.CONFIRMED)
     every = [one.pk for one in (free, mine, theirs, done)]
-    assert decide_many(every, moderator=moderator.pk, verdict=Verdict.DISMISSED) == 2
+    assert len(decide_many(every, moderator=moderator.pk, verdict=Verdict.DISMISSED)) == 2
     left = ModerationEvent.objects.filter(verdict=Verdict.DISMISSED).values_list("pk", flat=True)
     assert set(left) == {free.pk, mine.pk}
     assert actions().count("event.dismissed") == 2

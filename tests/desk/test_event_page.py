@@ -122,6 +122,21 @@ def test_a_decision_is_kept_with_its_note_and_told(
     assert actions.last() == "content.read"
 
 
+def test_what_moderators_confirm_counts_as_a_strike_one_by_one_and_together(
+    desk: Client, person: User
+) -> None:
+    events = [put_event(person) for _ in range(6)]
+    see(desk, page_of(events[0]))
+    desk.post(reverse("desk-decide", args=[events[0].pk]), {"verdict": "confirmed"})
+    assert not User.objects.get(pk=person.pk).is_slowed
+    dismissed = {"action": "dismiss_many", "_selected_action": [str(events[1].pk)]}
+    desk.post(QUEUE, dismissed)
+    confirmed = {"action": "confirm_many", "_selected_action": [str(e.pk) for e in events[2:4]]}
+    desk.post(QUEUE, confirmed)
+    standing = User.objects.get(pk=person.pk)
+    assert (standing.is_slowed, standing.is_suspended) == (True, False)
+
+
 def test_who_has_no_claim_is_told_why_nothing_was_decided(desk: Client, person: User) -> None:
     event = put_event(person)
     claim_event(event.pk, moderator=new_moderator().pk, now=timezone.now())
