@@ -148,7 +148,7 @@ async def _measure(
     primary: ScriptedProvider,
     advance: Callable[[], object],
 ) -> FailoverRow:
-    text = "".join(f"word{number} " for number in range(TOKENS))
+    text = "".join(f"leaf{number} " for number in range(TOKENS))
     first_ms: list[float] = []
     complete = 0
     left = load.messages

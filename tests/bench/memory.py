@@ -126,7 +126,7 @@ class Lane:
 
 
 def expected_text() -> str:
-    return "".join(f"word{number} " for number in range(TOKENS))
+    return "".join(f"leaf{number} " for number in range(TOKENS))
 
 
 def run_memory_benchmark(load: MemoryLoad, *, advance: Callable[[], object]) -> MemoryResult:

@@ -140,7 +140,7 @@ async def measure_costs(
     held = []
     for tag, tokens in (("short", SHORT_TOKENS), ("long", long_tokens(deltas))):
         place = await begin_answer(url, token, tagged("Tell me.", tag))
-        held.append(await follow_to(place, f"word{tokens - 1} "))
+        held.append(await follow_to(place, f"leaf{tokens - 1} "))
     reads = await message_reads(production.postgres.url)
     rows = [
         await _compare(production, door, held, resumes=resumes, advance=advance) for door in READERS
