@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, cast
 
 from chatbot.core.crypto import CannotOpen, DataCipher
+from chatbot.core.db import DatabaseAway
 from chatbot.core.metrics import CONTEXT_READS
 from conversations.context import Memory, PastTurn
 from conversations.contextcache.entry import (
@@ -15,7 +16,13 @@ from conversations.contextcache.entry import (
     pack_part,
     unpack_entry,
 )
-from conversations.contextcache.store import append_raw, has_store, read_raw, write_raw
+from conversations.contextcache.store import (
+    append_raw,
+    forget_contexts,
+    has_store,
+    read_raw,
+    write_raw,
+)
 from conversations.models import Conversation, Message, Status
 from conversations.ranges import walk_range
 from conversations.said import Said, say_nothing
@@ -171,6 +178,20 @@ def _write(conversation: Conversation, cipher: DataCipher, entry: Entry) -> None
     write_raw(
         conversation.pk, pack_entry(cipher, conversation.pk, conversation.memory_version, kept)
     )
+    # Looked at afterwards: whoever withdraws something later than this look deletes the entry.
+    if not _is_current(conversation):
+        forget_contexts([conversation.pk])
+
+
+def _is_current(conversation: Conversation) -> bool:
+    """Say whether nothing was withdrawn, and nothing remembered changed, since it was read."""
+    same = Conversation.objects.filter(
+        pk=conversation.pk, memory_version=conversation.memory_version
+    )
+    try:
+        return same.exists()
+    except DatabaseAway:
+        return False
 
 
 def spoken_turns(branch: Iterable[Message], cipher: DataCipher) -> Iterator[PastTurn]:

@@ -47,10 +47,12 @@ async def name_conversation(hold: Hold) -> None:
     conversation = found.conversation
 
     def keep(written: Written) -> None:
-        finish_chore(hold)
         title = tidy_title(written.text, TITLE_CHARS)
         if title and may_keep(title, conversation, Source.TITLE):
             _put_title(conversation, title)
+        # After the conversation's row, which whoever withdraws a message has first too. Where one
+        # was, the chore is gone, and nothing of this stays.
+        finish_chore(hold)
 
     models = find_writers(conversation)
     await write_and_keep(hold, conversation.user, found.prompt, models, keep)

@@ -58,7 +58,11 @@ async def withdraw_message(conversation_id: UUID, seq: int, *, category: Categor
 
     @transaction.atomic
     def withdraw() -> tuple[UUID, list[StreamKey]] | None:
-        rows = Conversation.objects.select_related("user").select_for_update(of=("self",))
+        # Rows that refer to it can be written meanwhile: whoever ends an answer has its chores, which
+        # are marked here too, before they ask for the conversation.
+        rows = Conversation.objects.select_related("user").select_for_update(
+            of=("self",), no_key=True
+        )
         conversation = rows.filter(pk=conversation_id).first()
         if conversation is None:
             raise ConversationNotFound

@@ -135,7 +135,7 @@ class _Writer:
         with transaction.atomic():
             if not self._lock(skip_locked=True):
                 return False
-            _write(entries)
+            self._write_readable(entries)
             if any(message.seq == 1 for message in turn):
                 self.write_title()
             _settle(due)
@@ -163,7 +163,7 @@ class _Writer:
             with transaction.atomic():
                 if not self._lock():
                     return False
-                _write(entries)
+                self._write_readable(entries)
         with transaction.atomic():
             if not self._lock():
                 return False
@@ -182,6 +182,15 @@ class _Writer:
             return False
         self._conversation.title_sealed = same.title_sealed
         return True
+
+    def _write_readable(self, entries: list[SearchEntry]) -> None:
+        """Write entries, but of what has been withdrawn since it was read; the lock is held."""
+        seqs = [entry.seq for entry in entries]
+        left = Message.objects.filter(
+            conversation=self._conversation, seq__in=seqs, status__in=SEARCHED
+        )
+        readable = set(left.values_list("seq", flat=True))
+        _write(entry for entry in entries if entry.seq in readable)
 
     def write_title(self) -> None:
         conversation = self._conversation
