@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,13 +69,14 @@ def find_faults(
     entries: Iterable[tuple[Link, bytes]],
     *,
     keys: Mapping[str, bytes],
-    heads: Mapping[int, bytes],
+    heads: Mapping[int, Collection[bytes]],
     last: tuple[int, bytes],
 ) -> Iterator[Fault]:
     """Yield what was altered, removed or put elsewhere; `entries` come with their digests, in order.
 
-    `heads` are digests that somebody kept outside the database, by entry; `last` is the entry that
-    the database says is the last. Without a head that is as late, a tail that was cut off together
+    `heads` are digests that somebody kept outside the database, by entry. Of one entry there may be
+    several: then its tail was cut off and written anew. `last` is the entry that the database says
+    is the last. Without a head that is as late, a tail that was cut off together
     with `last` is not found.
     """
     seq, digest = 0, NOTHING
@@ -92,7 +93,7 @@ def find_faults(
             yield Fault(seq, f"cannot be checked: the keyring has no key {link.key_id}")
         elif not hmac.compare_digest(link.sign(key), signed):
             yield Fault(seq, "was altered")
-        if heads.get(seq, signed) != signed:
+        if any(kept != signed for kept in heads.get(seq, ())):
             yield Fault(seq, "is not the one whose digest was kept elsewhere")
         digest = signed
     if last != (seq, digest):

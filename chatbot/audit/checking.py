@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from django.db import connection, transaction
@@ -16,10 +16,16 @@ BATCH = 1000
 _HEAD = re.compile(r"audit head (\d+) ([0-9a-f]{64})")
 
 
-def read_heads(lines: Iterable[str]) -> dict[int, bytes]:
-    """Return the heads that stand in lines of a log, of AUDIT_HEADS_FILE, or of anything else."""
-    found = (match for line in lines for match in _HEAD.finditer(line))
-    return {int(match[1]): bytes.fromhex(match[2]) for match in found}
+def read_heads(lines: Iterable[str]) -> dict[int, set[bytes]]:
+    """Return the heads that stand in lines of a log, of AUDIT_HEADS_FILE, or of anything else.
+
+    A number has several where its entry was written more than once: all of them count.
+    """
+    heads: dict[int, set[bytes]] = {}
+    for line in lines:
+        for match in _HEAD.finditer(line):
+            heads.setdefault(int(match[1]), set()).add(bytes.fromhex(match[2]))
+    return heads
 
 
 @contextmanager
@@ -37,7 +43,9 @@ def count_entries() -> int:
     return AuditEntry.objects.count()
 
 
-def check_log(heads: dict[int, bytes], *, entries: Iterable[AuditEntry]) -> Iterator[Fault]:
+def check_log(
+    heads: Mapping[int, Collection[bytes]], *, entries: Iterable[AuditEntry]
+) -> Iterator[Fault]:
     """Yield what is wrong with the log; `entries` are all of them, as `list_entries` gives them."""
     keys = {name: signing_key(key) for name, key in get_keyring().keys.items()}
     head = AuditHead.objects.filter(pk=AuditHead.ID).first() or AuditHead()

@@ -32,7 +32,9 @@ def write(count: int) -> Signed:
     return signed
 
 
-def faults(signed: Signed, *, heads: dict[int, bytes] | None = None, last: int = 0) -> list[str]:
+def faults(
+    signed: Signed, *, heads: dict[int, set[bytes]] | None = None, last: int = 0
+) -> list[str]:
     """Return what is found, as the database's own count has the last entry, or `last`."""
     end = (signed[-1][0].seq, signed[-1][1]) if signed else (0, NOTHING)
     end = (last, end[1]) if last else end
@@ -42,9 +44,7 @@ def faults(signed: Signed, *, heads: dict[int, bytes] | None = None, last: int =
 def test_a_log_as_it_was_written_has_no_fault() -> None:
     signed = write(9)
     assert faults(signed) == []
-    assert (
-        faults(signed, heads={seq: digest for (link, digest) in signed for seq in [link.seq]}) == []
-    )
+    assert faults(signed, heads={link.seq: {digest} for link, digest in signed}) == []
     assert faults([]) == []
 
 
@@ -94,7 +94,7 @@ def test_an_entry_that_was_put_in_between_is_found_without_its_key() -> None:
 
 def test_a_tail_that_was_cut_off_is_found_by_a_head_that_was_kept() -> None:
     signed = write(6)
-    kept = {signed[5][0].seq: signed[5][1]}
+    kept = {signed[5][0].seq: {signed[5][1]}}
     cut = signed[:4]
     assert faults(cut) == []
     assert faults(cut, heads=kept) == ["entry 6: was written and is gone: the log ends with 4"]
@@ -105,7 +105,7 @@ def test_a_tail_that_was_cut_off_is_found_by_a_head_that_was_kept() -> None:
 
 def test_a_log_written_anew_by_whoever_has_the_key_is_found_by_a_head() -> None:
     signed = write(6)
-    kept = {4: signed[3][1]}
+    kept = {4: {signed[3][1]}}
     assert faults(write(6), heads=kept) == []
     other: Signed = []
     for link, _ in write(6):
@@ -113,6 +113,13 @@ def test_a_log_written_anew_by_whoever_has_the_key_is_found_by_a_head() -> None:
         other.append((link, link.sign(KEYS[link.key_id])))
     assert faults(other) == []
     assert faults(other, heads=kept) == ["entry 4: is not the one whose digest was kept elsewhere"]
+
+
+def test_a_tail_that_was_cut_off_and_written_anew_is_found_by_both_heads() -> None:
+    signed = write(6)
+    assert faults(signed, heads={6: {b"x" * 32, signed[5][1]}}) == [
+        "entry 6: is not the one whose digest was kept elsewhere"
+    ]
 
 
 def test_an_entry_whose_key_is_gone_cannot_be_checked() -> None:

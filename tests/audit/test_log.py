@@ -98,6 +98,13 @@ def test_a_tail_cut_off_with_its_count_is_found_by_the_heads_that_were_kept(
     AuditHead.objects.update(seq=2, digest=last.digest)
     assert "2 entries" in verify()
     assert "entry 4: was written and is gone" in refused("--heads", str(heads))
+    # The service goes on from there, and its new heads stand beside the old ones.
+    write(2)
+    assert "4 entries" in verify()
+    told = refused("--heads", str(heads)).splitlines()
+    assert told == [
+        f"entry {number}: is not the one whose digest was kept elsewhere" for number in (3, 4)
+    ]
 
 
 def test_heads_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -44,6 +44,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{total:,} entries, each as it was written{beside}.")
 
 
-def _read(path: Path) -> dict[int, bytes]:
+def _read(path: Path) -> dict[int, set[bytes]]:
     with path.open(errors="replace") as lines:
         return read_heads(lines)
