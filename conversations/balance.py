@@ -12,11 +12,13 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet, Sum, Value
 
 from chatbot.accounts.budgets import monthly_limit
 from chatbot.accounts.ledger import TOKENS
 from chatbot.accounts.models import BudgetPeriod, LedgerEntry, User
+from chatbot.audit.log import COMMAND_LINE, record
 from conversations.models import Generation
 from conversations.models.generation import ACTIVE_STATES
 
@@ -76,13 +78,29 @@ def mend(found: Balance) -> bool:
         unchanged = BudgetPeriod.objects.filter(
             user_id=found.user_id, month=found.month, reserved=found.reserved, spent=found.spent
         )
-        if unchanged.update(reserved=found.should_be_reserved, spent=found.should_be_spent):
+        if _set(unchanged, found):
             return True
         now = [one for one in _read(Q(user_id=found.user_id)) if one.month == found.month]
         if not now or now[0].is_even:
             return True
         found = now[0]
     return False
+
+
+@transaction.atomic
+def _set(unchanged: QuerySet[BudgetPeriod], found: Balance) -> bool:
+    """Set a budget, and tell the audit log in the same transaction; False if it has changed."""
+    if not unchanged.update(reserved=found.should_be_reserved, spent=found.should_be_spent):
+        return False
+    record(
+        COMMAND_LINE,
+        "budget.mended",
+        f"user:{found.user_id}",
+        month=found.month.isoformat(),
+        reserved=[found.reserved, found.should_be_reserved],
+        spent=[found.spent, found.should_be_spent],
+    )
+    return True
 
 
 def _put_row(found: Balance) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -17,7 +19,8 @@ from chatbot.accounts.sanctions import AccountWarning, Suspension
 from chatbot.audit.staff import AuditedAdmin
 from chatbot.core.readonly import ReadOnlyAdmin
 
-admin.site.unregister(Group)
+# The last two come back below, with the audit log.
+admin.site.unregister((Group, EmailAddress, Authenticator))
 
 _STATE = (
     "is_active",
@@ -125,3 +128,26 @@ class AccountWarningAdmin(ReadOnlyAdmin):
     list_display = ("user", "created", "by", "seen_at")
     search_fields = ("user__email",)
     readonly_fields = ("created",)
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(AuditedAdmin):
+    list_display = ("email", "user", "primary", "verified")
+    list_filter = ("primary", "verified")
+    search_fields = ("email", "user__email")
+    raw_id_fields = ("user",)
+    secret_fields = ("email",)
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(AuditedAdmin):
+    """Second factors: taken away from who has lost theirs, and never shown or written here."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    search_fields = ("user__email",)
+    fields = list_display
+    readonly_fields = list_display
+
+    def has_add_permission(self, request: object) -> bool:
+        return False

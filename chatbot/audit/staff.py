@@ -35,16 +35,16 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         with transaction.atomic():
             # A deleted row has no key any more.
-            subject = name_of(obj)
+            subject, whose = name_of(obj), _whose(obj)
             super().delete_model(request, obj)
-            self._write(request, "deleted", subject)
+            self._write(request, "deleted", subject, **whose)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         with transaction.atomic():
-            gone = [name_of(one) for one in queryset]
+            gone = [(name_of(one), _whose(one)) for one in queryset]
             super().delete_queryset(request, queryset)
-            for subject in gone:
-                self._write(request, "deleted", subject)
+            for subject, whose in gone:
+                self._write(request, "deleted", subject, **whose)
 
     def note(self, request: HttpRequest, action: str, obj: Model, **detail: Any) -> None:
         """Write that this person did this to a row."""
@@ -59,6 +59,12 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         if field in self.secret_fields:
             return []
         return [_plain(form.initial.get(field)), _plain(form.cleaned_data.get(field))]
+
+
+def _whose(row: Model) -> dict[str, str]:
+    """Return whose a row is, where it is a person's: nobody can look it up once it is deleted."""
+    owner = getattr(row, "user_id", None)
+    return {"user": str(owner)} if owner else {}
 
 
 def _plain(value: object) -> Any:

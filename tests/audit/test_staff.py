@@ -6,13 +6,19 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib import admin
 from django.core.management import call_command
 from django.test import Client
 
 from chatbot.accounts.models import ApiToken, User
 from chatbot.accounts.tokens import create_token
 from chatbot.audit.models import AuditEntry
+from chatbot.audit.staff import AuditedAdmin
+from chatbot.core.readonly import ReadOnlyAdmin
 from conversations.models import ModelOverride
+from moderation.models import ModerationEvent
 from tests.conversations.test_admin import BACKEND
 from tests.factories import make_person
 
@@ -147,3 +153,30 @@ def test_the_log_is_read_in_the_admin_and_changed_by_nobody(staff: Client) -> No
     assert staff.post(f"{one}change/", {"actor": "nobody"}).status_code == 403
     assert staff.post(f"{one}delete/", {"post": "yes"}).status_code == 403
     assert staff.get("/admin/audit/auditentry/add/").status_code == 403
+
+
+def test_a_second_factor_that_is_taken_away_is_told_with_whose_it_was(staff: Client) -> None:
+    person = make_person()
+    factor = Authenticator.objects.create(user=person, type="totp", data={"secret": "sealed"})
+    page = staff.get(f"/admin/mfa/authenticator/{factor.pk}/change/")
+    assert page.status_code == 200
+    assert b"sealed" not in page.content
+    post(staff, f"/admin/mfa/authenticator/{factor.pk}/delete/", post="yes")
+    told = entry()
+    assert told.action == "authenticator.deleted"
+    assert told.detail == {"user": str(person.pk)}
+
+
+def test_an_address_that_is_declared_verified_is_told_without_it(staff: Client) -> None:
+    person = make_person()
+    address = EmailAddress.objects.create(user=person, email="ada@example.org")
+    fields = {"user": str(person.pk), "email": "ada@elsewhere.example", "verified": "on"}
+    post(staff, f"/admin/account/emailaddress/{address.pk}/change/", **fields)
+    assert entry().detail == {"changes": {"email": [], "verified": [False, True]}}
+
+
+def test_there_is_no_page_where_staff_change_something_unseen() -> None:
+    pages = admin.site._registry.items()
+    unseen = [model for model, page in pages if not isinstance(page, AuditedAdmin | ReadOnlyAdmin)]
+    # Its page writes nothing itself; what is decided there is told by `moderation.deciding`.
+    assert unseen == [ModerationEvent]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from chatbot.accounts.budgets import month_of, reserve_tokens
 from chatbot.accounts.ledger import record_calls
 from chatbot.accounts.models import BudgetPeriod, LedgerEntry, Purpose, User
+from chatbot.audit.models import AuditEntry
 from conversations import balance
 from conversations.balance import Balance, mend, read_balances
 from conversations.claims import claim_waiting
@@ -70,6 +71,10 @@ def test_mending_sets_what_is_reserved_and_spent(user: User) -> None:
     assert "(mended)" in check("--mend")
     period = BudgetPeriod.objects.get()
     assert (period.reserved, period.spent) == (1_000, 36)
+    told = AuditEntry.objects.get()
+    assert (told.actor, told.action) == ("command line", "budget.mended")
+    assert told.subject == f"user:{user.pk}"
+    assert (told.detail["reserved"], told.detail["spent"]) == ([8, 1_000], [1, 36])
     assert check("--mend") == "people: 1, budgets that differ: 0\n"
 
 
