@@ -35,7 +35,7 @@ from conversations.scales import follow_scales
 from conversations.suspending import follow_suspensions
 from llm.catalog import CatalogError
 from llm.conf import get_registry
-from moderation.classifier import get_classifier
+from moderation.judging import get_ready
 from moderation.policies import follow_policy
 
 _django = Handler()
@@ -85,11 +85,6 @@ async def _websocket(scope: Any, receive: Any, send: Any) -> None:
 _drained = StreamDrain(_http)
 
 
-async def _load_classifier() -> None:
-    """Spare the first message the seconds that it takes where the sentence model is on."""
-    await asyncio.to_thread(get_classifier)
-
-
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
     """Get ready to end in order, and close what is open when the server has ended."""
     following: list[asyncio.Task[None]] = []
@@ -106,7 +101,7 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
                 spawn(follow_overrides(), name="model overrides"),
                 spawn(follow_scales(), name="token scales"),
                 spawn(follow_policy(), name="moderation policy"),
-                spawn(_load_classifier(), name="classifier"),
+                spawn(asyncio.to_thread(get_ready), name="classifier"),
                 spawn(follow_suspensions(), name="suspensions"),
             ]
             _drained.begin_at(signal.SIGTERM)

@@ -70,12 +70,13 @@ class OutputGate:
         """Take what comes next and return what may be shown now. Raises Violation."""
         is_first = not self._text
         self._text += text
-        while len(self._text) - self._judged >= STRIDE:
+        came = len(self._text)
+        while came - self._judged >= STRIDE:
             self._judge_window(self._judged + STRIDE)
         if not self._hold_back:
-            return self._let_out(len(self._text))
+            return self._let_out(came)
         # Not as much as could be at every window, but evenly, as it comes.
-        ready = min(len(self._text) - STRIDE, self._judged) - self._hold_back
+        ready = min(came - STRIDE, self._judged) - self._hold_back
         return self._let_out(ready if ready > 0 or not is_first else self._first_word())
 
     def finish(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -72,27 +72,31 @@ class Policy:
     limits: Mapping[tuple[str, str, str], Limits]
     strikes: StrikeRules
     support_message: str
-    _found: dict[tuple[str, str, str], Limits] = field(
+    _found: dict[tuple[Surface, str], Mapping[Category, Limits]] = field(
         default_factory=dict, compare=False, repr=False
     )
     _least: dict[tuple[Surface, str], float] = field(
         default_factory=dict, compare=False, repr=False
     )
 
-    def find_limits(self, surface: Surface, category: Category, plan: str) -> Limits:
-        key = (str(surface), str(category), plan)
+    def find_limits(self, surface: Surface, plan: str) -> Mapping[Category, Limits]:
+        """Return the limits of every category for texts of a surface by people of a plan."""
+        key = (surface, plan)
         if key not in self._found:
-            for narrow in (key, (*key[:2], ANY), (key[0], ANY, plan), (key[0], ANY, ANY)):
-                if narrow in self.limits:
-                    self._found[key] = self.limits[narrow]
-                    break
+            self._found[key] = {one: self._find(str(surface), str(one), plan) for one in Category}
         return self._found[key]
+
+    def _find(self, surface: str, category: str, plan: str) -> Limits:
+        places = ((category, plan), (category, ANY), (ANY, plan), (ANY, ANY))
+        return next(
+            self.limits[surface, *place] for place in places if (surface, *place) in self.limits
+        )
 
     def find_least(self, surface: Surface, plan: str) -> float:
         """Return the score below which nothing is done with any text."""
         key = (surface, plan)
         if key not in self._least:
-            self._least[key] = min(self.find_limits(surface, one, plan).flag for one in Category)
+            self._least[key] = min(one.flag for one in self.find_limits(*key).values())
         return self._least[key]
 
 
@@ -141,32 +145,28 @@ def decide(
     `is_strict` asks for the limits of answers to flagged messages. A text that `is_short` says too
     little to be doubted: only what would be refused counts.
     """
-    top = scores.top
-    worst = Decision(Action.PASS, surface, top, scores.risk, scores, policy.version)
-    is_in_need = False
+    top, version = scores.top, policy.version
     if scores.risk < policy.find_least(surface, plan) and not scores.blocks:
-        return worst
+        return Decision(Action.PASS, surface, top, scores.risk, scores, version)
+    worst = (Action.PASS, top, scores.risk)
+    is_in_need = False
+    limits = policy.find_limits(surface, plan)
     for category, own in scores.categories.items():
         acting = scores.risk if category is top else min(scores.risk, own)
-        limits = policy.find_limits(surface, category, plan)
-        action = _act(acting, limits, is_strict=is_strict, is_short=is_short)
-        if scores.blocks and own >= _CERTAIN and limits.block < NEVER:
+        action = _act(acting, limits[category], is_strict=is_strict, is_short=is_short)
+        if scores.blocks and own >= _CERTAIN and limits[category].block < NEVER:
             action = Action.BLOCK
         if category is Category.SELF_HARM and action is Action.BLOCK:
             is_in_need = True
             if surface is Surface.INPUT:
                 action = Action.SUPPORT
-        found = Decision(action, surface, category, acting, scores, policy.version)
-        if _weigh(found) > _weigh(worst):
-            worst = found
-    return replace(worst, is_in_need=is_in_need)
+        if (_ORDER[action], acting) > (_ORDER[worst[0]], worst[2]):
+            worst = (action, category, acting)
+    action, category, score = worst
+    return Decision(action, surface, category, score, scores, version, is_in_need=is_in_need)
 
 
 _ORDER = {action: place for place, action in enumerate(Action)}
-
-
-def _weigh(decision: Decision) -> tuple[int, float]:
-    return _ORDER[decision.action], decision.score
 
 
 def _act(score: float, limits: Limits, *, is_strict: bool, is_short: bool) -> Action:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -76,32 +77,46 @@ class Scorer:
         """Return the log odds of each head for words in order: the highest over all passages."""
         if not words:
             return np.full(len(self._shifts), _NOTHING, dtype=np.float32)
-        distinct = list(dict.fromkeys(words))
+        counted = Counter(words)
+        vectors = self._read_words(list(counted))
+        phrases = hash_phrases(words)
+        if len(words) <= _WHOLE_WORDS:
+            # The windows of an answer that is being written, most of all that is judged.
+            rows = self._find(np.array(list(set(phrases)), dtype=np.uint32))
+            best = self._weigh(np.array(list(counted.values())), vectors, rows)
+        else:
+            best = self._weigh_passages(words, list(counted), vectors, phrases)
+        return best * self._factors + self._shifts
+
+    def _weigh_passages(
+        self, words: Sequence[str], distinct: list[str], vectors: Floats, phrases: list[int]
+    ) -> Floats:
         places = {word: place for place, word in enumerate(distinct)}
         order = np.fromiter((places[word] for word in words), dtype=np.int64, count=len(words))
-        vectors = self._read_words(distinct)
-        phrases = self._find(np.array(hash_phrases(words), dtype=np.uint32))
-        pairs, triples = phrases[: len(words) - 1], phrases[len(words) - 1 :]
-        best: Floats | None = None
+        rows = self._find(np.array(phrases, dtype=np.uint32))
+        pairs, triples = rows[: len(words) - 1], rows[len(words) - 1 :]
+        totals = []
         for part in passages(len(words)):
             counts = np.bincount(order[part], minlength=len(distinct))
             there = np.flatnonzero(counts)
-            # What says one word over and over says no more than the word; nothing like it was learnt.
-            repeated = np.minimum(counts[there], len(there))
-            shares = (1.0 + np.log(repeated)).astype(np.float32)
-            total = shares @ vectors[there]
-            rows = np.unique(
-                np.concatenate(
-                    [pairs[part.start : part.stop - 1], triples[part.start : part.stop - 2]]
-                    if part.stop - part.start > 1
-                    else [pairs[:0]]
-                )
-            )
-            total += PHRASES * self._weights[rows].sum(axis=0, dtype=np.float32)
-            total /= np.float32((len(there) + SMOOTHING) ** 0.5)
-            best = total if best is None else np.maximum(best, total)
-        assert best is not None
-        return best * self._factors + self._shifts
+            inside = [pairs[part.start : part.stop - 1], triples[part.start : part.stop - 2]]
+            # What ends with the text may be a word alone.
+            own = np.unique(np.concatenate(inside if part.stop - part.start > 1 else [pairs[:0]]))
+            totals.append(self._weigh(counts[there], vectors[there], own))
+        highest: Floats = np.max(totals, axis=0)
+        return highest
+
+    def _weigh(
+        self, counts: NDArray[np.int64], vectors: Floats, phrases: NDArray[np.int64]
+    ) -> Floats:
+        """Return what each head makes of a passage: its words, how often each, and its phrases."""
+        # What says one word over and over says no more than the word; nothing like it was learnt.
+        repeated = np.minimum(counts, len(counts))
+        shares = (1.0 + np.log(repeated)).astype(np.float32)
+        total: Floats = shares @ vectors
+        total += PHRASES * self._weights[phrases].sum(axis=0, dtype=np.float32)
+        total /= np.float32((len(counts) + SMOOTHING) ** 0.5)
+        return total
 
     def _is_word(self, part: str) -> bool:
         key = hash_word(part)

@@ -87,17 +87,17 @@ def test_the_narrowest_limits_hold() -> None:
         {"surface": "input", "category": "violence", "plan": "pro", "flag": 0.6, "block": 0.7},
     ]
     policy = parse_policy(changed(limits=rows), version=3)
-    assert policy.find_limits(Surface.INPUT, Category.HATE, "pro") == Limits(0.4, 0.8, 0.8)
-    assert policy.find_limits(Surface.INPUT, Category.VIOLENCE, "pro") == Limits(0.6, 0.7, 0.7)
-    assert policy.find_limits(Surface.INPUT, Category.VIOLENCE, "free") == Limits(0.21, 0.9, 0.9)
+    assert policy.find_limits(Surface.INPUT, "pro")[Category.HATE] == Limits(0.4, 0.8, 0.8)
+    assert policy.find_limits(Surface.INPUT, "pro")[Category.VIOLENCE] == Limits(0.6, 0.7, 0.7)
+    assert policy.find_limits(Surface.INPUT, "free")[Category.VIOLENCE] == Limits(0.21, 0.9, 0.9)
     # A category's own limits stand before a plan's.
-    assert policy.find_limits(Surface.INPUT, Category.PROFANITY, "pro").flag == NEVER
+    assert policy.find_limits(Surface.INPUT, "pro")[Category.PROFANITY].flag == NEVER
 
 
 def test_categories_may_carry_openais_names() -> None:
     rows = [*read_default()["limits"][:3], {"surface": "input", "category": "illicit/violent"}]
     policy = parse_policy(changed(limits=rows), version=1)
-    assert policy.find_limits(Surface.INPUT, Category.WEAPONS, "free").block == NEVER
+    assert policy.find_limits(Surface.INPUT, "free")[Category.WEAPONS].block == NEVER
 
 
 STRIKES = dict(read_default()["strikes"])
