@@ -142,6 +142,7 @@ class _Teller:
             except (KombuError, RedisError, OSError) as exc:
                 logger.warning("A chore was not told: %s", type(exc).__name__)
             except Exception:
+                # Without this thread no chore of this process would be told any more.
                 logger.exception("A chore was not told")
 
 

@@ -75,7 +75,7 @@ class Ringer:
             REDIS.note_failure(exc)
             logger.warning("A wake-up was lost: %s", type(exc).__name__)
         except Exception:
-            # Nobody asks how it went.
+            # Nobody asks the thread how it went, so that it would be lost without a word.
             logger.exception("A wake-up failed")
         finally:
             self._waiting.release()

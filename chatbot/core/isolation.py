@@ -51,6 +51,7 @@ async def _guard(
     try:
         await application(scope, receive, noted_send)
     except Exception:
+        # Nothing stands behind this but the server, which does not bear it (see above).
         logger.exception("A connection failed")
         await _end(scope, send, has_begun=has_begun)
 

@@ -77,6 +77,7 @@ class QuickRedis:
             self._idle.append(connection)
             raise
         except BaseException:
+            # Whatever ended it, its reply may still come, and would be taken for the next command's.
             connection.disconnect()  # type: ignore[no-untyped-call]
             raise
         self._idle.append(connection)

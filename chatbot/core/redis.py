@@ -144,6 +144,7 @@ class RedisLine:
             await self._drop()
             raise redis.exceptions.TimeoutError("Redis did not answer in time.") from exc
         except BaseException:
+            # A caller that is cancelled leaves its replies unread.
             await self._drop()
             raise
 
@@ -225,6 +226,7 @@ class RedisPipeline:
                     # The next ones would meet the same silence, each after those before it.
                     self._fail_all(exc)
             except BaseException as exc:
+                # Also when this task is cancelled: nobody else would answer who waits.
                 lost = redis.exceptions.ConnectionError(f"Not sent: {type(exc).__name__}.")
                 for _, answer in batch:
                     _settle(answer, lost)
