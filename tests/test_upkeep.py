@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ import pytest
 
 from tests.conversations.memories import NARROW_MODEL
 from tests.fakes.provider_process import ScriptedProvider
-from tests.processes import Process
 from tests.production import Production
+from tests.task_workers import TaskWorker
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -67,26 +66,6 @@ sys.stdout.write(json.dumps({
     "paid": LedgerEntry.objects.filter(purpose="summary").count(),
 }))
 """
-
-
-class TaskWorker(Process):
-    """A Celery worker that does one task at a time, in the process that a test kills."""
-
-    def __init__(self, production: Production, folder: Path) -> None:
-        command = [sys.executable, "-m", "celery", "-A", "chatbot", "worker"]
-        command += ["--pool", "solo", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-        self._seen = 0
-        super().__init__(
-            "tasks",
-            command,
-            log=folder / "tasks.log",
-            environment=production.environment,
-            is_ready=lambda: b" ready." in self.log.read_bytes()[self._seen :],
-        )
-
-    def launch(self) -> None:
-        self._seen = self.log.stat().st_size if self.log.exists() else 0
-        super().launch()
 
 
 @pytest.fixture
