@@ -15,8 +15,19 @@ from typing import Annotated, Any, Literal, NamedTuple
 from unicodedata import category
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from chatbot.core.errors import InvalidCursor
 
@@ -122,6 +133,32 @@ def merge_deltas(events: Sequence[Event]) -> list[Event]:
     return merged
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """How many characters a text may have; one with more is refused with its size and the limit."""
+
+    chars: int
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "maxLength": self.chars}
+
+    def _check(self, text: str) -> str:
+        if len(text) > self.chars:
+            raise PydanticCustomError(
+                "string_too_long",
+                "{size} characters are too many; there may be {limit}",
+                {"size": len(text), "limit": self.chars},
+            )
+        return text
+
+
 def _clean(text: str) -> str:
     if "\0" in text:
         raise ValueError("NUL characters are not text")
@@ -140,18 +177,12 @@ def _not_blank(text: str) -> str:
 
 
 CleanText = Annotated[str, AfterValidator(_clean)]
-Content = Annotated[
-    CleanText, StringConstraints(max_length=MAX_CONTENT_CHARS), AfterValidator(_not_blank)
-]
-Title = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
-SystemPrompt = Annotated[CleanText, StringConstraints(max_length=MAX_SYSTEM_PROMPT_CHARS)]
-AppealText = Annotated[
-    CleanText, StringConstraints(max_length=MAX_APPEAL_CHARS), AfterValidator(_not_blank)
-]
-Comment = Annotated[CleanText, StringConstraints(max_length=MAX_COMMENT_CHARS)]
-Fact = Annotated[
-    CleanText, StringConstraints(max_length=MAX_FACT_CHARS), AfterValidator(_not_blank)
-]
+Content = Annotated[CleanText, AtMost(MAX_CONTENT_CHARS), AfterValidator(_not_blank)]
+Title = Annotated[CleanText, AtMost(MAX_TITLE_CHARS)]
+SystemPrompt = Annotated[CleanText, AtMost(MAX_SYSTEM_PROMPT_CHARS)]
+AppealText = Annotated[CleanText, AtMost(MAX_APPEAL_CHARS), AfterValidator(_not_blank)]
+Comment = Annotated[CleanText, AtMost(MAX_COMMENT_CHARS)]
+Fact = Annotated[CleanText, AtMost(MAX_FACT_CHARS), AfterValidator(_not_blank)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Seq = Annotated[int, Field(ge=1, le=2_147_483_647)]
 # Visible ASCII, as in an HTTP header; long enough for a UUID or a hash.
@@ -197,7 +228,7 @@ class ChangeMemory(Request):
     """`version` is the one that was read; what is left out stays as it is."""
 
     version: Annotated[int, Field(ge=0, le=2_147_483_647)]
-    summary: Annotated[CleanText, StringConstraints(max_length=MAX_SUMMARY_CHARS)] | None = None
+    summary: Annotated[CleanText, AtMost(MAX_SUMMARY_CHARS)] | None = None
     pinned_facts: Annotated[list[Fact], Field(max_length=MAX_FACTS)] | None = None
 
 

@@ -31,6 +31,7 @@ from conversations.changes import (
 )
 from conversations.events import (
     MAX_TITLE_CHARS,
+    AtMost,
     ChangeConversation,
     ChangeMemory,
     CleanText,
@@ -54,7 +55,7 @@ from conversations.views import refer_to
 router = Router(tags=["conversations"], by_alias=True)
 
 Limit = Annotated[int, Query(ge=1, le=LIST_LIMIT)]
-SearchText = Annotated[CleanText, StringConstraints(max_length=MAX_TITLE_CHARS)]
+SearchText = Annotated[CleanText, AtMost(MAX_TITLE_CHARS)]
 PageCursor = Annotated[str, StringConstraints(max_length=200)]
 
 # Every call may be refused; see docs/api.md for the codes.

@@ -141,6 +141,22 @@ async def test_a_message_beyond_the_window_is_refused_with_its_size(
     assert error["detail"]["tokens"] > error["detail"]["limit"]
 
 
+async def test_a_text_of_too_many_characters_is_refused_with_its_size_and_the_limit(
+    api: ApiClient, models: None
+) -> None:
+    conversation = await api.new_conversation()
+    sent = await api.call(
+        "post", f"/conversations/{conversation}/messages", {"content": "x" * 32_001}
+    )
+    sought = await api.call("get", f"/conversations?q={'x' * 201}")
+    told = [(one.status_code, one.json()["error"]) for one in (sent, sought)]
+    said = "{}: {} characters are too many; there may be {}."
+    assert told == [
+        (400, {"code": "invalid_request", "message": said.format("content", 32_001, 32_000)}),
+        (400, {"code": "invalid_request", "message": said.format("q", 201, 200)}),
+    ]
+
+
 async def test_a_spent_budget_is_a_402_that_says_when_it_resets(
     api: ApiClient, user: User, models: None
 ) -> None:
