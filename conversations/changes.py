@@ -209,10 +209,11 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
 async def give_feedback(user: User, conversation_id: UUID, seq: int, request: GiveFeedback) -> None:
     """Keep a person's opinion of an answer; a rating of None withdraws it.
 
-    Raises ConversationNotFound, MessageNotFound, NotAnAnswer or ContentUnavailable.
+    Raises ConversationNotFound, MessageNotFound, NotAnAnswer, ContentUnavailable or MessageRefused.
     """
 
-    def give() -> None:
+    @transaction.atomic
+    def give(screened: Screened) -> None:
         conversation = find_conversation(user.pk, conversation_id)
         message = find_message(conversation, seq)
         if message.role != Role.ASSISTANT:
@@ -224,5 +225,8 @@ async def give_feedback(user: User, conversation_id: UUID, seq: int, request: Gi
         Message.objects.filter(conversation=conversation, seq=seq).update(
             feedback=request.rating or "", feedback_comment_sealed=comment
         )
+        screened.settle()
 
-    await db_call(give)
+    await keep_screened(
+        user, [(Source.FEEDBACK, request.comment)], give, conversation_id=conversation_id
+    )

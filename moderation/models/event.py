@@ -17,6 +17,7 @@ class Source(models.TextChoices):
     INSTRUCTIONS = "instructions", "custom instructions"
     MEMORY = "memory", "what is remembered"
     TITLE = "title"
+    FEEDBACK = "feedback", "feedback on an answer"
     ANSWER = "answer"
     SUMMARY = "summary"
 

@@ -372,3 +372,29 @@ async def test_other_doors_hear_another_judge_too(api: ApiClient, judge: JudgeSe
     judge.body = answer(illicit=0.8)
     error_of(await api.call("patch", "/me", {"customInstructions": FLAGGED}))
     assert (await only_note())["source"] == "instructions"
+
+
+async def test_a_harmful_comment_on_an_answer_is_refused_and_the_earlier_one_stays(
+    api: ApiClient,
+) -> None:
+    conversation = await api.new_conversation()
+    await send(api, conversation, HARMLESS)
+    path = f"/conversations/{conversation}/messages/2/feedback"
+    kept = {"rating": "down", "comment": "Too long."}
+    assert (await api.call("put", path, kept)).status_code == 204
+    error_of(await api.call("put", path, {"rating": "up", "comment": REFUSED}))
+    (_, answer) = (await api.read(conversation))["messages"]
+    assert answer["feedback"] == kept
+    note = await only_note()
+    assert (note["action"], note["source"]) == ("blocked", "feedback")
+    # It is about the comment: withdrawing it would take the answer.
+    assert note["message_seq"] is None
+    assert note["conversation_id"] == conversation
+
+
+async def test_a_flagged_comment_is_kept_and_noted(api: ApiClient) -> None:
+    conversation = await api.new_conversation()
+    await send(api, conversation, HARMLESS)
+    path = f"/conversations/{conversation}/messages/2/feedback"
+    assert (await api.call("put", path, {"rating": "up", "comment": FLAGGED})).status_code == 204
+    assert (await only_note())["action"] == "flagged"
