@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from chatbot.core.readonly import ReadOnlyAdmin
 from conversations.models import Conversation, Generation, Worker
 from conversations.override_admin import ModelOverrideAdmin as ModelOverrideAdmin
+from conversations.person_admin import PersonAdmin as PersonAdmin
 
 
 @admin.register(Conversation)

@@ -93,17 +93,25 @@ async def erase_person(user: User) -> None:
 
     @transaction.atomic
     def erase() -> list[StreamKey]:
-        conversations = Conversation.objects.filter(user=user)
-        active = abandon_active(conversations)
-        # From here on no conversation can be begun either.
-        list(User.objects.select_for_update().filter(pk=user.pk).values_list("pk"))
-        for generation_id in (*active, *abandon_active(conversations)):
-            announce_stop(generation_id)
-        written = Generation.objects.filter(user=user).values_list("conversation_id", "pk")
-        keys = [StreamKey(*one) for one in written]
-        owned = list(conversations.values_list("pk", flat=True))
+        keys = end_writing(user)
         user.delete()
-        transaction.on_commit(lambda: forget_contexts(owned))
         return keys
 
     await forget_logs(await db_call(erase), get_event_log())
+
+
+def end_writing(user: User) -> list[StreamKey]:
+    """End and settle every answer of a person who is about to be deleted; return all their logs.
+
+    Call it in the transaction that deletes them, and have the logs forgotten after it.
+    """
+    conversations = Conversation.objects.filter(user=user)
+    active = abandon_active(conversations)
+    # From here on no conversation can be begun either.
+    list(User.objects.select_for_update().filter(pk=user.pk).values_list("pk"))
+    for generation_id in (*active, *abandon_active(conversations)):
+        announce_stop(generation_id)
+    written = Generation.objects.filter(user=user).values_list("conversation_id", "pk")
+    owned = list(conversations.values_list("pk", flat=True))
+    transaction.on_commit(lambda: forget_contexts(owned))
+    return [StreamKey(*one) for one in written]

@@ -83,7 +83,7 @@ def _read_me(user: User) -> dict[str, Any]:
     }
 
 
-# Whoever is suspended may still see why, appeal, and take out what is theirs.
+# Whoever is suspended may still see why, appeal, take out what is theirs, and have it erased.
 @router.get("/me", auth=authenticate_even_suspended, response={200: Me, **REFUSED})
 async def show(request: HttpRequest) -> Any:
     return await db_call(_read_me, caller(request))
@@ -130,7 +130,7 @@ async def export(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-@router.delete("/me", response={204: None, **REFUSED})
+@router.delete("/me", auth=authenticate_even_suspended, response={204: None, **REFUSED})
 async def erase(request: HttpRequest) -> Any:
     await erase_person(caller(request))
     return Status(204, None)

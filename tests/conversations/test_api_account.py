@@ -7,8 +7,9 @@ import json
 import pytest
 
 from chatbot.accounts.models import User
+from chatbot.accounts.suspensions import suspend
 from chatbot.core.db import db_call
-from conversations.models import Generation, Message
+from conversations.models import Conversation, Generation, Message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.fakes.provider_process import ScriptedProvider
@@ -65,6 +66,19 @@ async def test_everything_of_mine_can_be_exported_and_erased(
     assert (await api.call("get", "/me")).status_code == 401
     assert not await db_call(Message.objects.exists)
     assert not await db_call(User.objects.filter(pk=user.pk).exists)
+
+
+async def test_who_is_suspended_can_still_take_out_and_erase_what_is_theirs(
+    api: ApiClient, user: User, models: None
+) -> None:
+    await api.new_conversation()
+    await db_call(suspend, user.pk, by="system", reason="Too often.", until=None)
+    response = await api.call("get", "/me/export")
+    document = json.loads(b"".join([chunk async for chunk in response]))
+    assert len(document["conversations"]) == 1
+    assert (await api.call("delete", "/me")).status_code == 204
+    assert not await db_call(User.objects.filter(pk=user.pk).exists)
+    assert not await db_call(Conversation.objects.exists)
 
 
 async def test_the_documentation_is_there(api: ApiClient) -> None:

@@ -7,10 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from chatbot.accounts.ledger import record_calls
 from chatbot.accounts.models import BudgetPeriod, LedgerEntry, Purpose, User
+from chatbot.audit.models import AuditEntry
 from chatbot.core.db import DatabaseAway, db_call
 from chatbot.core.errors import ChatError
 from conversations.balance import read_balances
@@ -32,6 +35,7 @@ pytestmark = [
     pytest.mark.usefixtures("event_log", "models"),
 ]
 
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 ROUNDS = 15
 CALL = Call("m", "p", Usage(10, 20), 7, is_metered=True, ending="finished")
 DONE = Outcome(State.COMPLETED, "Hello", 5, calls=(CALL,))
@@ -117,3 +121,26 @@ async def test_an_account_that_is_erased_at_work_leaves_nobody_in_the_ledger(
     assert not await db_call(LedgerEntry.objects.filter(user__isnull=False).exists)
     # A title and an answer for each, and perhaps one that had been asked for meanwhile.
     assert ROUNDS * 2 <= await db_call(LedgerEntry.objects.count) <= ROUNDS * 3
+
+
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_who_is_deleted_in_the_admin_leaves_nothing_reserved_and_nothing_running(
+    user: User, client: Client, is_bulk: bool
+) -> None:
+    generation = queue_generation(user)
+    (claim,) = claim_waiting("one", 1)
+    client.force_login(make_person(is_staff=True, is_superuser=True), backend=BACKEND)
+    if is_bulk:
+        address = reverse("admin:accounts_user_changelist")
+        chosen = {"action": "delete_selected", "_selected_action": str(user.pk), "post": "yes"}
+    else:
+        address = reverse("admin:accounts_user_delete", args=(user.pk,))
+        chosen = {"post": "yes"}
+    assert client.post(address, chosen).status_code == 302
+    assert not User.objects.filter(pk=user.pk).exists()
+    assert not Conversation.objects.filter(pk=generation.conversation_id).exists()
+    # What a worker had begun is charged, though nobody's name is on it any more.
+    assert LedgerEntry.objects.get().user_id is None
+    assert not finish(claim)
+    entry = AuditEntry.objects.filter(action="user.deleted").get()
+    assert entry.subject == f"user:{user.pk}"
