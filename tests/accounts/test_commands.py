@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +109,18 @@ def test_an_inactive_person_gets_no_token() -> None:
     make_person(email="ada@example.org", is_active=False)
     with pytest.raises(CommandError):
         run("createtoken", "ada@example.org")
+
+
+@pytest.mark.parametrize("command", ["createtoken", "createuser"])
+def test_before_the_tables_are_made_one_line_says_what_to_do(command: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", command, "ada@example.org"],
+        env=os.environ | {"DATA_DIR": str(tmp_path), "DATABASE_URL": ""},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "manage.py migrate" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

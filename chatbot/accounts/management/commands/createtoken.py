@@ -10,6 +10,7 @@ from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.audit.log import COMMAND_LINE, record
 from chatbot.audit.naming import name_of
+from chatbot.core.commands import explained_database
 
 
 class Command(BaseCommand):
@@ -20,10 +21,10 @@ class Command(BaseCommand):
         parser.add_argument("--label", default="", help="what the token is for")
 
     def handle(self, *, email: str, label: str, **_: Any) -> None:
-        user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
-        if user is None:
-            raise CommandError(f"Nobody is registered as {email}.")
-        with transaction.atomic():
+        with explained_database(), transaction.atomic():
+            user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
+            if user is None:
+                raise CommandError(f"Nobody is registered as {email}.")
             token = create_token(user, label=label[:80])
             record(COMMAND_LINE, "apitoken.added", name_of(user))
         self.stdout.write(token)
