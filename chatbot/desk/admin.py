@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from chatbot.desk.access import moderator_of
@@ -141,11 +142,11 @@ class ModerationEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyp
 
     @admin.display(description="where", ordering="source")
     def kind(self, event: ModerationEvent) -> str:
-        return f"{event.get_source_display()} ({event.surface})"
+        return f"{capfirst(event.get_source_display())} ({event.surface})"
 
     @admin.display(description="action", ordering="action")
     def shown_action(self, event: ModerationEvent) -> str:
-        return event.get_action_display()
+        return capfirst(event.get_action_display())
 
     @admin.display(description="score", ordering="score")
     def shown_score(self, event: ModerationEvent) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.contrib import messages
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -53,29 +56,37 @@ def _withdraw(request: HttpRequest, event_id: UUID) -> HttpResponse:
 
 def _warn(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """Show the person a warning once."""
-    form = WarningForm(request.POST)
-    if not form.is_valid():
-        return render_event(request, event_id, {"warning_form": form}, status=400)
-    event = find_event(event_id)
-    if _is_confirmed(request, event):
-        by = name_of(moderator_of(request))
-        warn(event.user_id, by=by, text=form.cleaned_data["text"], event_id=event.pk)
-        messages.success(request, "They will be shown the warning.")
-    return to_event(event_id)
+
+    def say(event: ModerationEvent, by: str, said: dict[str, Any]) -> str:
+        warn(event.user_id, by=by, text=said["text"], event_id=event.pk)
+        return "They will be shown the warning."
+
+    return _follow(request, event_id, ("warning_form", WarningForm(request.POST)), say)
 
 
 def _suspend(request: HttpRequest, event_id: UUID) -> HttpResponse:
-    form = SuspensionForm(request.POST)
-    if not form.is_valid():
-        return render_event(request, event_id, {"suspension_form": form}, status=400)
-    event = find_event(event_id)
-    if _is_confirmed(request, event):
-        said = form.cleaned_data
+    def lock_out(event: ModerationEvent, by: str, said: dict[str, Any]) -> str:
         days = said["days"]
         until = timezone.now() + timedelta(days=days) if days else None
-        by = name_of(moderator_of(request))
         suspend(event.user_id, by=by, reason=said["reason"], until=until, event_id=event.pk)
-        messages.success(request, "Suspended." if days else "Suspended until it is lifted.")
+        return "Suspended." if days else "Suspended until it is lifted."
+
+    return _follow(request, event_id, ("suspension_form", SuspensionForm(request.POST)), lock_out)
+
+
+def _follow(
+    request: HttpRequest,
+    event_id: UUID,
+    filled: tuple[str, Form],
+    act: Callable[[ModerationEvent, str, dict[str, Any]], str],
+) -> HttpResponse:
+    """Do to a person what a form says, where their event is confirmed, and say what `act` says."""
+    name, form = filled
+    if not form.is_valid():
+        return render_event(request, event_id, {name: form}, status=400)
+    event = find_event(event_id)
+    if _is_confirmed(request, event):
+        messages.success(request, act(event, name_of(moderator_of(request)), form.cleaned_data))
     return to_event(event_id)
 
 
