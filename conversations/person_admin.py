@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from chatbot.accounts.admin import UserAdmin
@@ -21,8 +22,16 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
+    def get_deleted_objects(
+        self, objs: Iterable[User], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Name the people alone: all that is theirs goes with them, though nobody may delete a part."""
+        people = [str(person) for person in objs]
+        return people, {"people with all that is theirs": len(people)}, set(), []
+
     @transaction.atomic
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        assert isinstance(obj, User)
         _forget_after_commit(end_writing(obj))
         super().delete_model(request, obj)
 
