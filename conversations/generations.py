@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -21,16 +21,18 @@ from conversations.claims import MAX_CLAIMS, QUEUED, Claim, LeaseLost, hand_over
 from conversations.estimates import estimate_call
 from conversations.eventlog import StreamKey
 from conversations.events import Cursor, Event, EventType
-from conversations.guarding import Noted, note_answer
+from conversations.guarding import Noted, find_doubt, note_answer, open_gate
 from conversations.models import ChoreKind, Conversation, Generation, Message, State, Status
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import read_answer, try_cipher
 from conversations.sealing import seal_message
 from conversations.sizes import store_size
-from conversations.terminals import Ended, terminal_event
+from conversations.terminals import HALT_NOTICE, Ended, halt_notice, terminal_event
 from conversations.views import view_message
 from llm.pricing import Call
 from llm.types import Usage
+from moderation.gate import Violation
+from moderation.models import Action
 
 # The attempt that ends an unheld generation holds a snapshot's place and the terminal event.
 UNHELD_SEQ = 2
@@ -72,6 +74,21 @@ class Outcome:
     @property
     def cost_micros(self) -> int:
         return sum((call.cost_micros for call in self.calls), start=self.charged_micros)
+
+
+def halted(outcome: Outcome, violation: Violation) -> Outcome:
+    """Return how an answer ends that may not be kept: with a notice in the place of its text."""
+    decision = violation.decision
+    return replace(
+        outcome,
+        state=State.HALTED,
+        text=halt_notice(decision.category),
+        counted_tokens=None,
+        error_code=str(decision.category),
+        error_message=HALT_NOTICE,
+        chores=(),
+        noted=Noted(violation.text, decision, Action.HALTED),
+    )
 
 
 def charged_before(generation: Generation) -> dict[str, Any]:
@@ -265,7 +282,8 @@ def _end_unheld(generation: Generation, free: Q, outcome: Outcome) -> Ended | No
         return None
     end = _settle(generation, outcome, ending, None)
     # Readers may have seen text of an attempt that nobody finished.
-    snapshot = Event(Cursor(end.cursor.attempt, 1), EventType.SNAPSHOT, {"text": outcome.text})
+    text = "" if outcome.state == State.HALTED else outcome.text
+    snapshot = Event(Cursor(end.cursor.attempt, 1), EventType.SNAPSHOT, {"text": text})
     cipher = try_cipher(generation.conversation)
     key = StreamKey(generation.conversation_id, generation.pk, cipher)
     return Ended(key, [snapshot, end])
@@ -291,11 +309,16 @@ def _abandoned() -> Q:
 
 def list_abandoned() -> list[Generation]:
     """Return what took too many workers with it, so that nobody would wait for it forever."""
-    return list(Generation.objects.select_related("conversation").filter(_abandoned()))
+    rows = Generation.objects.select_related("conversation__user")
+    return list(rows.filter(_abandoned()))
 
 
 def fail_abandoned(generation: Generation, text: str) -> Ended | None:
-    """End such a generation with the text that its readers have; None if one took it after all."""
+    """End such a generation with the text that its readers have; None if one took it after all.
+
+    It is halted where that is not to be kept: whoever found it may be among the workers it took.
+    """
+    guard = open_gate(generation, text=text)
     outcome = Outcome(
         state=State.FAILED,
         text=text,
@@ -305,6 +328,12 @@ def fail_abandoned(generation: Generation, text: str) -> Ended | None:
         error_code=WorkerLost.code,
         error_message=WorkerLost.sentence,
     )
+    try:
+        guard.finish()
+    except Violation as exc:
+        outcome = halted(outcome, exc)
+    else:
+        outcome = replace(outcome, noted=find_doubt(guard))
     return _end_unheld(generation, _abandoned(), outcome)
 
 

@@ -36,6 +36,11 @@ def open_gate(generation: Generation, *, text: str = "") -> OutputGate:
     return OutputGate(ask, hold_back=settings.MODERATION_HOLD_BACK, text=text)
 
 
+def find_doubt(gate: OutputGate) -> Noted | None:
+    """Return what moderators are to see of an answer that passed; None of one that is clean."""
+    return Noted(gate.text, gate.flagged, Action.FLAGGED) if gate.flagged else None
+
+
 def note_answer(generation: Generation, noted: Noted) -> None:
     """Note for moderators what was found in an answer; in the transaction that ends it."""
     where = Where(

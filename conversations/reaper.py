@@ -8,10 +8,11 @@ import logging
 from chatbot.core.db import db_call
 from conversations.attempts import read_text
 from conversations.eventlog import EventLog, LogAway, StreamKey
+from conversations.events import EventType
 from conversations.generations import fail_abandoned, list_abandoned
 from conversations.models import Generation
 from conversations.queries import try_cipher
-from conversations.terminals import log_ended
+from conversations.terminals import forget_logs, log_ended
 
 logger = logging.getLogger(__name__)
 
@@ -38,5 +39,8 @@ async def _end(generation: Generation, log: EventLog) -> None:
         logger.warning("%s waits for its log to be ended", generation.pk)
         return
     ended = await db_call(fail_abandoned, generation, text)
-    if ended is not None:
-        await log_ended(ended, log)
+    if ended is None:
+        return
+    if ended.events[-1].type is EventType.HALTED:
+        await forget_logs([key], log)
+    await log_ended(ended, log)

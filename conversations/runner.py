@@ -20,14 +20,13 @@ from conversations.claims import Claim, LeaseLost
 from conversations.estimates import estimate_call
 from conversations.eventlog import EventLog, Fenced, LogAway, LogLost
 from conversations.events import Event
-from conversations.generations import Outcome, charged_before, finish_generation
-from conversations.guarding import Noted, open_gate
+from conversations.generations import Outcome, charged_before, finish_generation, halted
+from conversations.guarding import find_doubt, open_gate
 from conversations.models import ChoreKind, Generation, Screening, State
 from conversations.places import fit_to_load
 from conversations.prompts import Task, keep_context, load_task
 from conversations.queries import try_cipher
 from conversations.sizes import find_own_count
-from conversations.terminals import HALT_NOTICE, halt_notice
 from llm.admission.gate import SlotGate
 from llm.catalog import ModelSpec
 from llm.conf import get_registry
@@ -38,7 +37,6 @@ from llm.routing import Reason
 from llm.tokens import measure
 from llm.types import Finished, Prompt, TextDelta, Usage
 from moderation.gate import Violation
-from moderation.models import Action
 from moderation.policies import current_policy
 
 logger = logging.getLogger(__name__)
@@ -168,18 +166,11 @@ class GenerationRun:
 
     async def _halt(self, violation: Violation) -> Outcome:
         """Take back what was told; the answer's text is a notice from now on."""
-        decision = violation.decision
-        logger.warning("Generation %s is halted: %s", self._generation.pk, decision.category)
+        category = violation.decision.category
+        logger.warning("Generation %s is halted: %s", self._generation.pk, category)
         self.is_finishing = True
         await self._log.withdraw()
-        return replace(
-            self._ended(State.HALTED),
-            text=halt_notice(decision.category),
-            counted_tokens=None,
-            error_code=str(decision.category),
-            error_message=HALT_NOTICE,
-            noted=Noted(violation.text, decision, Action.HALTED),
-        )
+        return halted(self._ended(State.HALTED), violation)
 
     async def _begin(self, generation: Generation) -> None:
         """Open this worker's first attempt, with what earlier ones wrote if that can be used."""
@@ -284,7 +275,6 @@ class GenerationRun:
         text, spec = self._log.text, self._spec
         counted = None if self._is_carried else find_own_count(spec, self._calls, text)
         is_first = spec is None or spec is self._kept.candidates[0]
-        flagged = self._guard.flagged
         return Outcome(
             state=state,
             text=text,
@@ -299,7 +289,7 @@ class GenerationRun:
             error_code=error.code if error else "",
             error_message=error.message if error else "",
             chores=tuple(self._find_chores(text)) if error is None else (),
-            noted=Noted(text, flagged, Action.FLAGGED) if flagged else None,
+            noted=find_doubt(self._guard),
         )
 
     def _find_chores(self, text: str) -> Iterator[ChoreKind]:
@@ -329,6 +319,7 @@ class GenerationRun:
     async def _keep_text(self, generation: Generation) -> None:
         """Keep what readers have seen of an answer that no model is left to go on with."""
         await self._log.begin(generation, generation.routed_model, carries=True)
+        self._guard = open_gate(generation, text=self._log.text)
         if self._log.text and not self._is_told:
             lost = estimate_call(generation, text=self._log.text, ending="lost")
             self._calls.append(lost)

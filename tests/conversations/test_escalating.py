@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connections
@@ -15,11 +16,12 @@ from chatbot.accounts.sanctions import Suspension
 from chatbot.accounts.suspensions import appeal, decide_appeal, lift
 from chatbot.audit.models import AuditEntry
 from chatbot.celery import app as celery_app
+from conversations.dispatch import TEND
 from conversations.escalating import write_events
 from moderation.judging import judge
 from moderation.models import Action, ModerationEvent, ModerationOutbox, Source
-from moderation.policies import set_policy
-from moderation.policy import default_policy
+from moderation.policies import current_policy, publish, set_policy
+from moderation.policy import default_policy, read_default
 from moderation.recording import Where, note_event
 from moderation.strikes import count_strikes
 from moderation.types import Surface
@@ -137,3 +139,11 @@ def test_the_schedule_takes_up_what_is_noted(person: User) -> None:
     note(person, 1)
     celery_app.tasks["conversations.write_moderation_events"].run()
     assert ModerationEvent.objects.count() == 1
+
+
+def test_what_tends_conversations_judges_by_the_policy_as_it_was_changed() -> None:
+    celery_app.loader.import_default_modules()
+    publish(read_default(), author="moderator", note="The same.")
+    assert current_policy().version == 0
+    celery_app.tasks[TEND].run(str(uuid4()), "title")
+    assert current_policy().version == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from pytest_django import Settings
 from chatbot.accounts.models import LedgerEntry, User
 from chatbot.core.db import db_call
 from conversations import worker as worker_module
-from conversations.claims import claim_waiting, load_claimed
+from conversations.claims import MAX_CLAIMS, claim_waiting, load_claimed
 from conversations.contextcache.store import read_raw
 from conversations.eventlog import EventLog, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
@@ -25,6 +25,8 @@ from conversations.models import Conversation, Generation, Screening, State
 from conversations.runner import GenerationRun
 from conversations.search.indexing import index_due
 from conversations.terminals import HALT_NOTICE
+from llm.conf import get_registry, set_overrides
+from llm.overrides import Override
 from moderation.judging import judge
 from moderation.models import Action, ModerationOutbox
 from moderation.policies import current_policy
@@ -53,6 +55,12 @@ FILLER = (
     "warm, and keep the rows a hand apart. Slugs come at night after rain; a board laid on the "
     "bed gathers them. Pick often, for plants that are picked go on giving until the first frost. "
 ) * 3
+
+# Harmless, and in words that stand in much that is not.
+DOUBTED = (
+    "The phishing email asked people for their password, social security number and credit card "
+    "number. "
+)
 
 
 @pytest.fixture(autouse=True)
@@ -307,18 +315,26 @@ async def test_an_answer_that_fails_does_not_show_what_is_harmful(
     assert HARM not in str(seen)
 
 
+async def lose_and_go_on(
+    api: ApiClient, log: EventLog, shown: str, meanwhile: Callable[[], object] = lambda: None
+) -> tuple[list[Frame], str]:
+    """Let a worker die once so much was shown, and another take over; return what was told and kept."""
+    conversation = await api.new_conversation()
+    seen = await lose_worker(api, log, conversation, shown)
+    await db_call(meanwhile)
+    async with running_worker(log):
+        seen += await read_rest(api, seen)
+    return seen, (await api.read(conversation))["messages"][1]["content"]
+
+
 async def test_another_worker_goes_on_from_what_was_told(
     api: ApiClient, models: None, held: None, event_log: EventLog, provider: ScriptedProvider
 ) -> None:
     provider.script(
         {"chunks": ["one ", "two "], "hold_after": 1}, {"chunks": ["one ", "three ", "four"]}
     )
-    conversation = await api.new_conversation()
-    seen = await lose_worker(api, event_log, conversation, "one ")
-    async with running_worker(event_log):
-        rest = await read_rest(api, seen)
-    assert text_of(seen + rest) == "one three four"
-    assert (await api.read(conversation))["messages"][1]["content"] == "one three four"
+    seen, kept = await lose_and_go_on(api, event_log, "one ")
+    assert text_of(seen) == kept == "one three four"
 
 
 async def test_what_another_worker_goes_on_with_is_judged_with_what_was_told(
@@ -326,12 +342,50 @@ async def test_what_another_worker_goes_on_with_is_judged_with_what_was_told(
 ) -> None:
     told, rest = f"You should {HARM[:12]}", HARM[12:]
     provider.script({"chunks": [told, "two "], "hold_after": 1}, {"chunks": [told, rest]})
-    conversation = await api.new_conversation()
-    seen = await lose_worker(api, event_log, conversation, told)
-    async with running_worker(event_log):
-        ending = await read_rest(api, seen)
-    assert ending[-1].event == "halted"
-    assert (await api.read(conversation))["messages"][1]["content"] == HALT_NOTICE
+    seen, kept = await lose_and_go_on(api, event_log, told)
+    assert (seen[-1].event, kept) == ("halted", HALT_NOTICE)
+
+
+async def test_what_no_model_is_left_to_go_on_with_is_judged_before_it_is_kept(
+    api: ApiClient, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    # Too short for a window when its worker died.
+    told = f"You should {HARM} "
+    provider.script({"chunks": [told, "two "], "hold_after": 1})
+    off = {spec.name: Override(is_off=True) for spec in get_registry().models()}
+    try:
+        seen, kept = await lose_and_go_on(api, event_log, told, lambda: set_overrides(off))
+    finally:
+        set_overrides({})
+    assert (seen[-1].event, kept) == ("halted", HALT_NOTICE)
+
+
+async def test_what_took_too_many_workers_is_judged_before_it_is_kept(
+    api: ApiClient, user: User, models: None, event_log: EventLog, provider: ScriptedProvider
+) -> None:
+    told = f"You should {HARM} "
+    provider.script({"chunks": [told, "two "], "hold_after": 1})
+
+    def abandon() -> None:
+        Generation.objects.update(claims=MAX_CLAIMS)
+
+    seen, kept = await lose_and_go_on(api, event_log, told, abandon)
+    assert (seen[-1].event, kept) == ("halted", HALT_NOTICE)
+    key = await db_call(find_key, seen[0].data["generationId"])
+    assert HARM not in str(await event_log.read(key))
+    assert (await db_call(ModerationOutbox.objects.get)).record["action"] == "halted"
+
+
+async def test_an_answer_that_is_doubted_is_shown_and_noted_for_moderators(
+    user: User, models: None, held: None, provider: ScriptedProvider
+) -> None:
+    log = RememberingLog()
+    provider.script({"chunks": cut(DOUBTED, 7)})
+    generation = await write_answer(user, log)
+    assert (generation.state, log.text) == (State.COMPLETED, DOUBTED)
+    told = (await db_call(ModerationOutbox.objects.get)).record
+    assert (told["action"], told["source"]) == ("flagged", "answer")
+    assert told["generation_id"] == str(generation.pk)
 
 
 async def test_another_model_begins_anew_behind_a_gate_of_its_own(
