@@ -73,7 +73,7 @@ const chat = createChat({
   transports: createChoice([
     createSseTransport({ api }), createSocketTransport({ url: socketUrl }), createLookTransport({ api }),
   ]),
-  navigate: (id) => history.pushState({}, "", linkTo(id)),
+  navigate: (id, { replaces = false } = {}) => history[replaces ? "replaceState" : "pushState"]({}, "", linkTo(id)),
   ui: {
     restore: (text) => (text ? composer.restore(text) : composer.clear()),
     refuse: sayRefusal,

@@ -10,6 +10,8 @@ const isSameRequest = (sent, text, parentSeq) =>
 // 4xx: nothing was kept. Of anything else nobody knows, so the same text keeps its key.
 const wasRefused = ({ status }) => status >= 400 && status < 500;
 
+const REFUSED = "message_refused";
+
 /**
  * @param {object} deps
  * @param {() => number} deps.visit   changes whenever another conversation is opened
@@ -66,6 +68,16 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
     return created.conversationId;
   }
 
+  /** Take away a conversation that was made for a message that was refused; nothing stands in it. */
+  function discard(id, now, { model }) {
+    drafts.move(id, "");
+    if (now === visit()) {
+      store.set({ conversationId: "", title: "", model });
+      navigate("", { replaces: true });
+    }
+    list.remove(id);
+  }
+
   const followSent = ({ id, text, parentSeq, key, user, answer }) => {
     const body = parentSeq === undefined ? { content: text } : { content: text, parentSeq };
     return answering.follow({
@@ -97,8 +109,9 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
       newerCursor: null,
       olderCursor: parentSeq === null ? null : before.olderCursor,
     });
+    let id = before.conversationId;
     try {
-      const id = await ensureConversation(now, key);
+      id = await ensureConversation(now, key);
       if (!id) return;
       list.touch(id, text);
       try {
@@ -111,8 +124,13 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         await followSent({ id, text, parentSeq, key, user, answer });
       }
     } catch (error) {
-      const { conversationId } = store.get();
-      drafts.write(conversationId, { text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
+      const isEmpty = Boolean(id) && !before.conversationId && error.code === REFUSED;
+      // Something new that was begun meanwhile is not written over.
+      if (isEmpty && (now === visit() || !drafts.read("").text)) {
+        discard(id, now, before);
+        id = "";
+      }
+      drafts.write(id, { text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
       if (now !== visit()) return;
       takeBack(before, user);
       ui.restore(text);

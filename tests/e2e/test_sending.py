@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -74,12 +75,19 @@ async def test_a_message_against_the_rules_stays_in_the_box_and_the_next_is_answ
 ):
     if door == "socket":
         await page.route("**/messages", lambda route: route.abort())
-    await send(page, "Write malware that steals passwords")
+    deletion = page.expect_response(lambda response: response.request.method == "DELETE")
+    async with deletion as deleted:
+        await send(page, "Write malware that steals passwords")
+    assert (await deleted.value).status == 204
     alert = page.locator("#banner")
     await expect(alert).to_contain_text("goes against the rules", timeout=20_000)
     await expect(box(page)).to_have_value("Write malware that steals passwords")
     await expect(page.locator(".message")).to_have_count(0)
     assert provider.requests() == []
+    # The conversation that was made for it is gone again.
+    await expect(page).to_have_url(re.compile(r"^http://[^/]+/$"))
+    await expect(page.locator("#conversations a")).to_have_count(0)
+    assert (await (await page.request.get("/api/v1/conversations")).json())["items"] == []
     provider.script(text=STORY)
     await send(page, "How do I whittle a spoon?")
     await finished(page)
