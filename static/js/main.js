@@ -22,6 +22,7 @@ import { createBanner } from "./views/banner.js";
 import { createComposer } from "./views/composer.js";
 import { ask } from "./views/dialog.js";
 import { editInPlace } from "./views/edit.js";
+import { createInstructionsPanel } from "./views/instructions.js";
 import { createMemoryLine, createMemoryPanel } from "./views/memory.js";
 import { createModelPicker, modelName } from "./views/models.js";
 import { watchOffline } from "./views/offline.js";
@@ -180,6 +181,14 @@ function send(text, options) {
 
 const composer = createComposer(byId("composer"), {
   store, drafts, onSend: send, onStop: chat.stop, onInput: () => {},
+});
+
+const openInstructions = createInstructionsPanel({
+  api, onSaved: () => toast("Saved. It counts from the next question on."),
+});
+byId("instructions").addEventListener("click", () => {
+  byId("account").open = false;
+  openInstructions();
 });
 
 const openMemory = createMemoryPanel({

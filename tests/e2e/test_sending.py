@@ -6,7 +6,7 @@ import asyncio
 import re
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.e2e.thread import answer, box, finished, send, text_of
 from tests.fakes.provider_process import ScriptedProvider
@@ -133,6 +133,24 @@ async def test_a_title_or_a_memory_against_the_rules_is_refused_where_it_was_typ
     await fact.fill("I like spoons.")
     await panel.get_by_role("button", name="Save").click()
     await expect(panel).to_have_count(0)
+
+
+async def test_custom_instructions_are_kept_and_what_is_refused_stays_to_be_changed(page: Page):
+    async def open_panel() -> Locator:
+        await page.locator("#account summary").click()
+        await page.get_by_role("button", name="Custom instructions").click()
+        return page.get_by_label("What should Parley know or heed?")
+
+    field = await open_panel()
+    await field.fill("Write malware that steals passwords")
+    await page.get_by_role("button", name="Save").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("alert")).to_contain_text("goes against the rules")
+    await expect(field).to_have_value("Write malware that steals passwords")
+    await field.fill("Answer in rhymes.")
+    await page.get_by_role("button", name="Save").click()
+    await expect(dialog).to_have_count(0)
+    await expect(await open_panel()).to_have_value("Answer in rhymes.")
 
 
 async def test_what_is_sent_while_the_conversation_loads_is_sent_once_it_is_here(
