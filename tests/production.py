@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fakes.provider_process import ScriptedProvider
@@ -78,19 +79,35 @@ class Web(Process):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerCommand:
+    """What a generation worker is started as, and what its environment holds besides."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN_WORKER = WorkerCommand(("manage.py", "rungenerations"))
+
+
 class Worker(Process):
     """One generation worker; it is ready when it says so in its log."""
 
     def __init__(
-        self, name: str, *, folder: Path, environment: Mapping[str, str], concurrency: int
+        self,
+        name: str,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        concurrency: int,
+        started: WorkerCommand,
     ) -> None:
-        command = [sys.executable, "manage.py", "rungenerations"]
-        command += ["--concurrency", str(concurrency)]
+        command = [sys.executable, *started.arguments, "--concurrency", str(concurrency)]
         super().__init__(
             name,
             command,
             log=folder / f"{name}.log",
-            environment=environment,
+            environment={**environment, **started.environment},
             is_ready=self._has_said_so,
         )
         self._said_before = 0
@@ -122,6 +139,7 @@ class Production:
         concurrency: int = 50,
         is_hosted: bool = False,
         environment: Mapping[str, str] | None = None,
+        worker: WorkerCommand = PLAIN_WORKER,
     ) -> None:
         self.postgres = Postgres(folder / "postgres")
         self.valkey = Valkey(folder / "valkey")
@@ -161,6 +179,7 @@ class Production:
                 folder=folder,
                 environment=self.environment,
                 concurrency=concurrency,
+                started=worker,
             )
             for number in range(workers)
         ]
@@ -237,6 +256,7 @@ def running_production(
     is_hosted: bool = False,
     environment: Mapping[str, str] | None = None,
     provider_arguments: tuple[str, ...] = (),
+    worker: WorkerCommand = PLAIN_WORKER,
 ) -> Iterator[tuple[Production, ScriptedProvider]]:
     """Yield a deployment that is ready to answer, and the provider that its answers come from.
 
@@ -254,6 +274,7 @@ def running_production(
             concurrency=concurrency,
             is_hosted=is_hosted,
             environment=environment,
+            worker=worker,
         )
         try:
             production.start_stores()

@@ -20,7 +20,7 @@ from tests.bench.load_process import ready_clients, run_load
 from tests.bench.relay_process import running_relay
 from tests.bench.stream import Load
 from tests.bench.usage import CpuMeter
-from tests.production import Production, running_production
+from tests.production import PLAIN_WORKER, Production, WorkerCommand, running_production
 
 # Modules are imported and pools filled by a load that is not counted.
 WARM_UP_STREAMS = 20
@@ -90,7 +90,7 @@ class Bench:
         )
 
 
-def open_bench(stack: ExitStack, load: Load) -> Bench:
+def open_bench(stack: ExitStack, load: Load, *, worker: WorkerCommand = PLAIN_WORKER) -> Bench:
     """Start everything that the benchmark needs, until the stack is unwound."""
     most = max(*load.streams, WARM_UP_STREAMS)
     pace = ("--first-token-ms", str(load.first_token_ms), "--token-ms", str(load.token_ms))
@@ -100,8 +100,13 @@ def open_bench(stack: ExitStack, load: Load) -> Bench:
             # Its connections are kept from answer to answer, as the relay's are.
             is_hosted=True,
             provider_arguments=(*pace, "--tokens", str(load.tokens)),
+            worker=worker,
         )
     )
+    if load.pieces:
+        provider.script(
+            first_token_ms=load.first_token_ms, token_ms=load.token_ms, chunks=list(load.pieces)
+        )
     direct = {"first_token_ms": load.first_token_ms, "tokens": 1}
     provider.script_tags({"direct": [direct]})
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -33,7 +33,10 @@ sys.stdout.write(json.dumps([create_token(create_person(email, None)) for email 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is measured: the provider's pace, and how many people ask how often."""
+    """What is measured: the provider's pace, and how many people ask how often.
+
+    `pieces` are the tokens of its answer, where others than numbered leaves are to come.
+    """
 
     first_token_ms: float = 300.0
     token_ms: float = 20.0
@@ -41,14 +44,20 @@ class Load:
     streams: tuple[int, ...] = (1,)
     rounds: int = 30
     doors: tuple[str, ...] = ("sse",)
+    pieces: tuple[str, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """The tokens of one answer."""
+        return len(self.pieces) or self.tokens
 
     @property
     def answer_s(self) -> float:
-        return (self.first_token_ms + self.token_ms * self.tokens) / 1000
+        return (self.first_token_ms + self.token_ms * self.length) / 1000
 
     @property
     def text(self) -> str:
-        return "".join(f"leaf{number} " for number in range(self.tokens))
+        return "".join(self.pieces) or "".join(f"leaf{number} " for number in range(self.tokens))
 
     @property
     def messages(self) -> int:
