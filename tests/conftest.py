@@ -17,6 +17,7 @@ from conversations.eventlog import EventLog, get_event_log
 from conversations.worker import GenerationWorker
 from llm.conf import forget_slots, get_registry, set_local_endpoint
 from tests.clocks import LimiterClock
+from tests.emptying import empty_quickly
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
@@ -26,6 +27,11 @@ from tests.stores import Valkey
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put whole processes first, which take longest and wait most."""
     items.sort(key=lambda item: item.get_closest_marker("process") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptied_quickly() -> None:
+    empty_quickly()
 
 
 @pytest.fixture(autouse=True)
