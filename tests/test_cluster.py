@@ -50,6 +50,7 @@ def move_all_logs(cluster: ValkeyCluster) -> int:
     return moved
 
 
+@pytest.mark.slow
 def test_an_answer_streams_by_sse_while_its_slot_moves(
     cluster: ValkeyCluster, deployment: tuple[Production, ScriptedProvider]
 ) -> None:

@@ -15,7 +15,7 @@ from tests.degraded.device import NOISE_S, eventually
 from tests.fakes.provider_process import ScriptedProvider
 from tests.production import Production, running_production
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(240)]
 
 AT_ONCE = 8
 LEASE_S = 3.0
@@ -92,7 +92,6 @@ def test_estimates_are_of_the_right_size(crowd: Crowd) -> None:
     assert errors[len(errors) // 2] < 0.5
 
 
-@pytest.mark.slow
 def test_workers_that_are_killed_leave_no_slot_behind(deployment: Deployment) -> None:
     production, provider = deployment
     draw = random.Random(7)  # noqa: S311 - the same course each time

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.degraded.device import eventually
 from tests.processes import ProcessFailed, accepts_connections
 from tests.production import Production, Web, answers, running_production
 
@@ -72,8 +73,11 @@ def test_postgres_keeps_what_was_committed_over_a_crash(production: Production) 
     production.postgres.kill()
     assert not accepts_connections(production.postgres.port)
     production.postgres.start()
+    web = production.webs[0]
+    # Who looked while it was away is remembered for a moment.
+    eventually(lambda: answers(f"{web.url}/readyz"), within_s=10)
     headers = {"Authorization": f"Bearer {token}"}
-    me = httpx2.get(f"{production.webs[0].url}/api/v1/me", headers=headers, trust_env=False)
+    me = httpx2.get(f"{web.url}/api/v1/me", headers=headers, trust_env=False)
     assert me.status_code == 200
 
 

@@ -173,7 +173,9 @@ def test_serves_on_postgresql_and_valkey(tmp_path: Path, provider: ScriptedProvi
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_every_process_ends_with_the_server(tmp_path: Path, number: signal.Signals) -> None:
     server = ServeProcess({"ANTHROPIC_API_KEY": ""}, data_dir=tmp_path)
     server.start()
@@ -219,7 +221,9 @@ def test_is_not_ready_while_the_model_is_away(tmp_path: Path) -> None:
         server.stop()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_an_answer_cut_by_the_servers_end_is_written_again(
     tmp_path: Path, provider: ScriptedProvider, number: signal.Signals
 ) -> None:

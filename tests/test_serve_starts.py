@@ -91,8 +91,14 @@ execute_from_command_line(["manage.py", "serve"])
     ("broken", "named"),
     [
         ("embedded.GenerationWorker.run = fail", "generation worker"),
-        ("embedded.release_leases = fail_at_once", "start of the embedded server"),
-        ("embedded.run_schedule = fail", "runner of periodic tasks"),
+        pytest.param(
+            "embedded.release_leases = fail_at_once",
+            "start of the embedded server",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "embedded.run_schedule = fail", "runner of periodic tasks", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_server_without_one_of_its_parts_ends(

@@ -16,7 +16,7 @@ from tests.fakes.provider_process import ScriptedProvider
 from tests.production import Production
 from tests.task_workers import TaskWorker
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(180)]
 
 PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.05

@@ -21,6 +21,8 @@ ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # What a test's model says is shown at once, as it said it.
 MODERATION_HOLD_BACK = 0
+# Those that ask the second tier turn it on.
+MODERATION_TIER2 = os.environ.get("MODERATION_TIER2", "off")
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 STORAGES = {
     **STORAGES,

@@ -145,6 +145,7 @@ def test_without_redis_sends_can_be_refused_and_nothing_else(
     count_send(user)
 
 
+@pytest.mark.slow
 def test_parallel_sends_at_the_limit_through_two_web_processes() -> None:
     limit = 10
     environment = {"FREE_SENDS_PER_MINUTE": str(limit)}

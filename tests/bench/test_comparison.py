@@ -119,6 +119,7 @@ def test_clients_share_the_streams_without_a_gap() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_product_and_the_relay_are_measured_side_by_side() -> None:
     load = Load(

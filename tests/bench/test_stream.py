@@ -27,6 +27,7 @@ def rows(load: Load) -> list[Row]:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_every_answer_arrives_whole(rows: list[Row]) -> None:
     assert [(row.door, row.streams) for row in rows] == [
@@ -41,6 +42,7 @@ def test_every_answer_arrives_whole(rows: list[Row]) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_figures_agree_with_each_other(rows: list[Row], load: Load) -> None:
     for row in rows:
@@ -54,6 +56,7 @@ def test_the_figures_agree_with_each_other(rows: list[Row], load: Load) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_rows_can_be_shown(rows: list[Row]) -> None:
     assert as_table(rows).count("\n") == len(rows) + 1

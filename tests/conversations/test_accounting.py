@@ -52,7 +52,6 @@ from tests.factories import make_conversation, make_person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
-EXAMPLES = 40
 STEPS = 40
 MODELS = ("claude-haiku-5-5", "claude-sonnet-5-5")
 BUDGET = 10_000
@@ -331,12 +330,15 @@ def runner(hosted: None) -> Iterator[asyncio.Runner]:
     get_event_log.cache_clear()
 
 
-def test_budgets_and_ledger_agree_after_any_schedule(runner: asyncio.Runner) -> None:
+@pytest.mark.parametrize("schedules", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_budgets_and_ledger_agree_after_any_schedule(
+    runner: asyncio.Runner, schedules: int
+) -> None:
     Accounting.runner = runner
     run_state_machine_as_test(
         Accounting,
         settings=hypothesis_settings(
-            max_examples=EXAMPLES,
+            max_examples=schedules,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,

@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from conversations.context import Memory, assemble
 from conversations.notes import tell_notes
 from conversations.prompts import window_of
@@ -14,7 +16,6 @@ from conversations.sizes import gauge_of
 from llm.catalog_file import load_catalog
 from llm.tokens import Scale
 
-CONVERSATIONS = 10_000
 MODELS = load_catalog().models
 SYSTEM = "Be kind. " * 5
 
@@ -36,10 +37,11 @@ def draw_memories(chance: Random, turns: int) -> list[Memory]:
     ]
 
 
-def test_no_prompt_of_ten_thousand_conversations_is_over_budget() -> None:
+@pytest.mark.parametrize("conversations", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_prompt_of_many_conversations_is_over_budget(conversations: int) -> None:
     chance = Random(11)  # noqa: S311 - drawn to be drawn again
     trimmed = summed_up = 0
-    for _ in range(CONVERSATIONS):
+    for _ in range(conversations):
         spec = replace(
             chance.choice(MODELS),
             context_window=chance.randint(4_000, 6_000),
@@ -66,4 +68,4 @@ def test_no_prompt_of_ten_thousand_conversations_is_over_budget() -> None:
         assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
         trimmed += told[0] > 1
         summed_up += bool(prompt.memory)
-    assert min(trimmed, summed_up) > CONVERSATIONS / 10
+    assert min(trimmed, summed_up) > conversations / 10

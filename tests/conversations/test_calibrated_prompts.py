@@ -84,7 +84,16 @@ async def count_really(server: LocalServer, prompt: Prompt) -> int:
 
 @pytest.mark.process
 @pytest.mark.model
-@pytest.mark.parametrize("kind", ["english", "code", "chinese", "emoji", "mixed"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("english", "code", "chinese", "emoji")
+        ),
+        "mixed",
+    ],
+)
 async def test_no_prompt_is_longer_than_its_window_by_the_models_own_tokenizer(server, kind):
     samples = read_samples()
     tokenized = {}

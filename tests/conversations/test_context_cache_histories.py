@@ -192,7 +192,7 @@ class Course:
 
 
 @examples(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=steps)
 def test_each_prompt_is_byte_for_byte_what_it_would_be_without_a_cache(

@@ -91,7 +91,10 @@ async def test_without_a_websocket_a_second_device_finds_the_answer_by_itself(
     await shows_what_is_stored(other, messages=4)
 
 
-@pytest.mark.parametrize("hangs", [True, False], ids=["held back", "cut"])
+@pytest.mark.parametrize(
+    "hangs",
+    [pytest.param(True, id="held back"), pytest.param(False, id="cut", marks=pytest.mark.slow)],
+)
 async def test_without_http_streams_the_answer_comes_over_the_websocket(
     page: Page, provider: ScriptedProvider, hangs: bool
 ):

@@ -68,28 +68,28 @@ async def test_a_message_far_back_opens_in_its_place_and_leads_to_the_newest(
 ):
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url) if "?limit=40" in one.url else None)
-    await begin_long_talk(page, live, 1_000)
+    await begin_long_talk(page, live, 500)
     await expect(message(page, 12)).to_be_in_viewport()
     await expect(page).to_have_url(re.compile("#m12$"))
     await expect(jump(page)).to_be_visible()
     assert len(asked) <= 3
     seen = await places(page)
-    while seen[-1] < 1_000:
+    while seen[-1] < 500:
         await scroll_to_edge(page, end=True)
         seen = await places(page)
         assert seen == [*range(seen[0], seen[-1] + 1)]
-    assert seen == [*range(1, 1_001)]
+    assert seen == [*range(1, 501)]
     await page.reload()
     await expect(message(page, 12)).to_be_focused()
     await jump(page).click()
-    await expect(message(page, 1_000)).to_be_in_viewport()
+    await expect(message(page, 500)).to_be_in_viewport()
     await expect(jump(page)).to_be_hidden()
     await expect(page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}/$"))
     provider.script(text="Small animals with a smile.")
     await send(page, "What are they?")
     await finished(page)
     await expect(text_of(page)).to_have_text("Small animals with a smile.")
-    assert (await places(page))[-3:] == [1_000, 0, 0]
+    assert (await places(page))[-3:] == [500, 0, 0]
 
 
 async def test_what_comes_above_does_not_move_what_is_read(page: Page, live: ServeProcess):
@@ -122,6 +122,7 @@ async def test_sending_from_far_back_stands_at_the_end(
     assert seen[:-2] == [*range(seen[0], 401)]
 
 
+@pytest.mark.slow
 async def test_what_could_not_be_sent_from_far_back_is_in_the_box_again(
     page: Page, live: ServeProcess
 ):
@@ -150,6 +151,7 @@ async def test_an_edit_far_back_ends_the_conversation_there(
     assert await places(page) == [*range(1, 13), 0, 0]
 
 
+@pytest.mark.slow
 async def test_an_answer_goes_on_while_its_reader_looks_far_back(
     page: Page, live: ServeProcess, provider: ScriptedProvider
 ):
@@ -173,6 +175,7 @@ async def test_an_answer_goes_on_while_its_reader_looks_far_back(
     assert (await places(page))[-3:] == [400, 0, 0]
 
 
+@pytest.mark.slow
 async def test_what_was_left_by_an_edit_elsewhere_gives_way(
     page: Page, live: ServeProcess, provider: ScriptedProvider
 ):

@@ -108,6 +108,7 @@ def test_each_turn_reads_the_whole_prompt_of_the_one_before_from_the_cache(
         assert prompt_of(after) > prompt_of(before)
 
 
+@pytest.mark.slow
 def test_a_conversation_in_between_changes_nothing(person: httpx2.Client) -> None:
     mine, other = new_conversation(person), new_conversation(person)
     turns: dict[str, list[dict[str, int]]] = {mine: [], other: []}

@@ -182,13 +182,13 @@ TEXTS = st.lists(FRAGMENTS, max_size=12).map("".join)
 
 
 @given(TEXTS, TEXTS, st.lists(st.integers(1, 9), max_size=40))
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_how_a_text_comes_in_pieces_changes_nothing(kept: str, rest: str, sizes: list[int]):
     assert join(kept, *in_pieces(rest, sizes)) == join(kept, rest)
 
 
 @given(TEXTS, TEXTS)
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_nothing_new_is_lost(kept: str, rest: str):
     """What is taken away is a courtesy, or stands at the end of the old text."""
     seam = Seam(kept)

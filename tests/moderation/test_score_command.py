@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ def run(lines: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         input=lines,
         capture_output=True,
         cwd=ROOT,
+        env={**os.environ, "MODERATION_TIER2": "auto"},
         check=False,
         timeout=60,
     )
