@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
+from hypothesis import settings as examples
 from pytest_django import Settings
 from redis import Redis
 
@@ -22,6 +23,10 @@ from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 from tests.live import ServeProcess
 from tests.stores import Valkey
+
+# How long an example takes is no claim: a busy machine would refute it.
+examples.register_profile("untimed")
+examples.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -340,7 +340,6 @@ def test_budgets_and_ledger_agree_after_any_schedule(
         settings=hypothesis_settings(
             max_examples=schedules,
             stateful_step_count=STEPS,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -191,9 +191,7 @@ class Course:
         self._redis.set(self._key(self.talk), raw)
 
 
-@examples(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_each_prompt_is_byte_for_byte_what_it_would_be_without_a_cache(
     user: User, valkey: Valkey, steps: list[Step]

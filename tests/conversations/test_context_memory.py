@@ -53,7 +53,7 @@ def size_of(prompt: Prompt) -> int:
     return sum(map(count_turn, prompt.heads)) + sum(count_turn(one.text) for one in prompt.turns)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(sizes=sizes, memories=kept)
 def test_any_prompt_fits_and_keeps_the_question_the_pins_and_the_order(
     sizes: list[int], memories: list[Memory]
@@ -72,7 +72,7 @@ def test_any_prompt_fits_and_keeps_the_question_the_pins_and_the_order(
     assert again == made
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(sizes=sizes, memories=kept)
 def test_no_turn_is_told_twice_and_none_is_lost_that_a_summary_could_cover(
     sizes: list[int], memories: list[Memory]

@@ -71,9 +71,7 @@ def read_on(user: User, conversation: Conversation, view: Any, limit: int) -> li
     return seen
 
 
-some_trees = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+some_trees = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @some_trees

@@ -34,9 +34,7 @@ def read_list(user: User, *, limit: int) -> list[str]:
             return titles
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     made=st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=12),
     limit=st.integers(1, 13),

@@ -67,7 +67,7 @@ def prompts_of(sizes: list[int], *, summed_up: bool, window: Window = WINDOW) ->
             memories.insert(0, Memory(portion.covers, tell_notes(f"Up to {portion.covers}.")))
 
 
-@examples(max_examples=200, deadline=None)
+@examples(max_examples=200)
 @given(sizes=st.lists(st.integers(1, 100), min_size=3, max_size=80), summed_up=st.booleans())
 def test_each_prompt_begins_with_the_whole_one_before_unless_turns_were_left_out(
     sizes: list[int], summed_up: bool

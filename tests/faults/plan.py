@@ -263,7 +263,6 @@ def draw(strategy: st.SearchStrategy[T], *, seed: int) -> T:
         # The first one is the simplest there is, whatever the seed.
         max_examples=2,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

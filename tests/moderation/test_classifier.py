@@ -44,7 +44,7 @@ def test_what_blocks_alone_says_so() -> None:
     assert score("kill all the immigrants", Surface.COMMENT).blocks
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=300), st.sampled_from(Surface))
 def test_any_text_has_scores_from_0_to_1_and_always_the_same(text: str, surface: Surface) -> None:
     found = score(text, surface)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from itertools import product
 
 import pytest
@@ -54,20 +55,26 @@ def is_flagged(text: str) -> bool:
     return score(text, Surface.INPUT).risk >= 0.5
 
 
-FLAGGED = [text for text in HARMFUL if is_flagged(text)]
-WRONG = [text for text in HARMLESS if is_flagged(text)]
+@cache
+def flagged() -> list[str]:
+    return [text for text in HARMFUL if is_flagged(text)]
+
+
+@cache
+def wrong() -> list[str]:
+    return [text for text in HARMLESS if is_flagged(text)]
 
 
 def test_what_is_asked_decides_in_the_same_frame() -> None:
-    assert len(FLAGGED) >= 0.9 * len(HARMFUL)
-    assert len(WRONG) <= 0.1 * len(HARMLESS)
+    assert len(flagged()) >= 0.9 * len(HARMFUL)
+    assert len(wrong()) <= 0.1 * len(HARMLESS)
 
 
 def test_nine_of_ten_are_still_flagged_in_disguise() -> None:
     still = [
         is_flagged(disguise(text, random.Random(f"{name}{turn}")))
         for name, disguise in DISGUISES.items()
-        for text in FLAGGED
+        for text in flagged()
         for turn in range(ROUNDS)
     ]
     assert sum(still) >= 0.9 * len(still)
@@ -76,5 +83,5 @@ def test_nine_of_ten_are_still_flagged_in_disguise() -> None:
 @pytest.mark.parametrize("name", DISGUISES)
 def test_a_disguise_makes_hardly_anything_harmful(name: str) -> None:
     draw = random.Random(name)
-    wrong = [is_flagged(DISGUISES[name](t, draw)) for t in HARMLESS for _ in range(ROUNDS)]
-    assert sum(wrong) <= 2 * ROUNDS * max(1, len(WRONG))
+    found = [is_flagged(DISGUISES[name](t, draw)) for t in HARMLESS for _ in range(ROUNDS)]
+    assert sum(found) <= 2 * ROUNDS * max(1, len(wrong()))

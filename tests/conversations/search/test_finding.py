@@ -103,9 +103,7 @@ def test_a_title_is_found_unless_its_message_says_the_same(user: User) -> None:
     assert places(user, "garden") == [1]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["apple", "pear", "plum", "fig", "東京", "🍏"]), min_size=1))
 def test_two_people_who_say_the_same_find_only_their_own(user: User, words: list[str]) -> None:
     text = " ".join(words)

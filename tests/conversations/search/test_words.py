@@ -85,14 +85,14 @@ def test_what_has_no_words_is_no_query(text: str) -> None:
     assert terms_of(text) == set()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60))
 def test_every_text_is_found_by_itself(text: str) -> None:
     if parse_query(text) is not None:
         assert is_found(text, text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=300), st.text(min_size=1, max_size=10))
 def test_a_snippet_is_a_piece_of_the_text_with_what_was_found_marked(text: str, query: str) -> None:
     sought = parse_query(query)

@@ -79,9 +79,7 @@ def asks(draw: st.DrawFn) -> Ask:
     )
 
 
-@settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(course=st.lists(asks(), min_size=1, max_size=12))
 def test_redis_and_memory_give_the_same(slots: RedisSlots, course: list[Ask]) -> None:
     now_ms = 0
