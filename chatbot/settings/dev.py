@@ -10,7 +10,7 @@ from chatbot import env
 from chatbot.core.keyfiles import read_or_create
 from chatbot.core.keyring import new_keyring_text
 from chatbot.settings.base import *  # noqa: F403
-from chatbot.settings.base import ALLOWED_HOSTS, DATA_DIR, HOST
+from chatbot.settings.base import ALLOWED_HOSTS, DATA_DIR, HOST, SILENCED_SYSTEM_CHECKS
 
 DEBUG = env.flag("DEBUG", False)
 try:
@@ -27,4 +27,8 @@ if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", HOST, socket.gethostname()]
 
 # The in-process cache is shared by everything there is in embedded mode: one process.
-SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+SILENCED_SYSTEM_CHECKS = [
+    *SILENCED_SYSTEM_CHECKS,
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+]

@@ -30,6 +30,7 @@ STORAGES = {
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, because database threads each open a connection of their own.
+    DATABASES["default"]["NAME"] = _SCRATCH / "db.sqlite3"
     DATABASES["default"]["TEST"] = {"NAME": _SCRATCH / "test.sqlite3"}
 else:
     # A pool would hold connections open while the test database is dropped.
