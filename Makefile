@@ -16,7 +16,7 @@ CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.exa
 COVERED := 'llm/*' 'moderation/*' conversations/turns.py conversations/claims.py conversations/generations.py
 
 .DEFAULT_GOAL := run
-.PHONY: run test test-slow gates unit side-by-side services deployment faults bench bench-production bench-resume bench-memory \
+.PHONY: run test test-slow gates unit services deployment faults bench bench-production bench-resume bench-memory \
 	bench-failover bench-queue bench-costs browser \
 	format
 
@@ -37,7 +37,7 @@ COVERED := 'llm/*' 'moderation/*' conversations/turns.py conversations/claims.py
 run: .venv/runtime
 	@exec $(BIN)/python manage.py serve
 
-test: gates unit side-by-side
+test: gates unit services deployment
 
 # What takes long by nature, and whose claims something quicker in `make test` makes too.
 test-slow: .venv/dev
@@ -62,20 +62,17 @@ unit: .venv/dev browser
 		$(BIN)/coverage report --format=total --fail-under=95 --include="$$part" || exit 1; \
 	done
 
-# Each alone waits for half of its time. What each says is shown when it has ended.
-side-by-side: .venv/dev
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target services deployment
-
 # A whole deployment, killed part by part: two to three minutes of it. `make faults` runs longer.
 deployment: .venv/dev
 	$(BIN)/pytest -m faults --numprocesses 2 --dist loadfile tests/faults
 
-# The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey. They
-# give way to the deployment beside them, which has leases to keep.
+# The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
 services: .venv/dev
+	# Left out is what brings stores of its own.
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
-	nice $(BIN)/python -m tests.services $(BIN)/pytest --reuse-db -m "not slow" \
-		--numprocesses 4 --dist loadfile tests/core tests/audit tests/accounts tests/conversations \
+	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db -m "not slow and not model" \
+		--ignore tests/accounts/test_limits_of_processes.py \
+		--numprocesses 3 --dist loadfile tests/core tests/audit tests/accounts tests/conversations \
 		tests/desk tests/moderation/test_events.py
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.

@@ -36,6 +36,8 @@ from tests.fakes.provider_process import ScriptedProvider
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TERMINAL = {"done", "stopped", "halted", "failed"}
+# A wait without end is longer than this, on the busiest machine.
+PATIENCE_S = 30
 
 
 class Socket:
@@ -51,13 +53,15 @@ class Socket:
     async def receive(self, *kinds: str) -> dict[str, Any]:
         """Return the next frame of one of these types; others are passed over."""
         while True:
-            frame: dict[str, Any] = json.loads(await self._communicator.receive_from(timeout=10))
+            frame: dict[str, Any] = json.loads(
+                await self._communicator.receive_from(timeout=PATIENCE_S)
+            )
             if not kinds or frame["type"] in kinds:
                 return frame
 
     async def closed(self) -> int:
         """Return the code that the server closed this socket with."""
-        output = await self._communicator.receive_output(timeout=10)
+        output = await self._communicator.receive_output(timeout=PATIENCE_S)
         assert output["type"] == "websocket.close"
         return int(output["code"])
 
@@ -74,7 +78,7 @@ async def open_socket(token: str | None) -> AsyncIterator[Socket]:
     if token is not None:
         headers.append((b"authorization", f"Bearer {token}".encode()))
     communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
-    connected, _ = await communicator.connect(timeout=10)
+    connected, _ = await communicator.connect(timeout=PATIENCE_S)
     assert connected
     try:
         yield Socket(communicator)
@@ -333,8 +337,8 @@ async def test_what_belongs_to_others_is_not_there(
 async def test_a_stranger_is_turned_away_with_a_code(db: None) -> None:
     headers = [(b"origin", b"http://testserver"), (b"host", b"testserver")]
     communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
-    await communicator.connect(timeout=10)
-    closed = await communicator.receive_output(timeout=10)
+    await communicator.connect(timeout=PATIENCE_S)
+    closed = await communicator.receive_output(timeout=PATIENCE_S)
     assert closed == {"type": "websocket.close", "code": 4401}
     await communicator.wait()
 
@@ -349,8 +353,8 @@ async def test_a_foreign_page_cannot_open_a_socket(user: User) -> None:
         (b"cookie", f"sessionid={cookie}".encode()),
     ]
     communicator = WebsocketCommunicator(application, "/ws/chat/", headers=headers)
-    await communicator.connect(timeout=10)
-    assert await communicator.receive_output(timeout=10) == {
+    await communicator.connect(timeout=PATIENCE_S)
+    assert await communicator.receive_output(timeout=PATIENCE_S) == {
         "type": "websocket.close",
         "code": 4403,
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.test import Client
+from django.test import AsyncClient
 from django.urls import reverse
 from pytest_django import Settings
 
@@ -124,23 +125,28 @@ async def test_an_account_that_is_erased_at_work_leaves_nobody_in_the_ledger(
 
 
 @pytest.mark.parametrize("is_bulk", [False, True])
-def test_who_is_deleted_in_the_admin_leaves_nothing_reserved_and_nothing_running(
-    user: User, client: Client, is_bulk: bool
+async def test_who_is_deleted_in_the_admin_leaves_nothing_reserved_and_nothing_running(
+    user: User, async_client: AsyncClient, is_bulk: bool
 ) -> None:
-    generation = queue_generation(user)
-    (claim,) = claim_waiting("one", 1)
-    client.force_login(make_person(is_staff=True, is_superuser=True), backend=BACKEND)
+    generation = await db_call(queue_generation, user)
+    (claim,) = await db_call(claim_waiting, "one", 1)
+    staff = await db_call(make_person, is_staff=True, is_superuser=True)
+    await async_client.aforce_login(staff, backend=BACKEND)
     if is_bulk:
         address = reverse("admin:accounts_user_changelist")
         chosen = {"action": "delete_selected", "_selected_action": str(user.pk), "post": "yes"}
     else:
         address = reverse("admin:accounts_user_delete", args=(user.pk,))
         chosen = {"post": "yes"}
-    assert client.post(address, chosen).status_code == 302
-    assert not User.objects.filter(pk=user.pk).exists()
+    assert (await async_client.post(address, chosen)).status_code == 302
+    await db_call(assert_nothing_is_left, user.pk, generation, claim)
+
+
+def assert_nothing_is_left(person: UUID, generation: Generation, claim: Any) -> None:
+    assert not User.objects.filter(pk=person).exists()
     assert not Conversation.objects.filter(pk=generation.conversation_id).exists()
     # What a worker had begun is charged, though nobody's name is on it any more.
     assert LedgerEntry.objects.get().user_id is None
     assert not finish(claim)
     entry = AuditEntry.objects.filter(action="user.deleted").get()
-    assert entry.subject == f"user:{user.pk}"
+    assert entry.subject == f"user:{person}"

@@ -209,11 +209,11 @@ async def test_what_is_written_while_the_store_is_away_comes_when_it_is_back(
 async def test_flushing_to_a_store_that_is_away_gives_up_in_time(
     redis_log: Log, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ticker, "FLUSH_S", 0.2)
     writer = redis_log.writer(new_key(), 1)
     store.kill9()
     await writer.write(DELTA, {"text": "words"})
-    with pytest.raises(LogAway):
+    with monkeypatch.context() as impatient, pytest.raises(LogAway):
+        impatient.setattr(ticker, "FLUSH_S", 0.2)
         await writer.flush()
     store.start()
     await writer.flush()
