@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier, Event
 
 import httpx2
@@ -52,10 +53,14 @@ def test_streams_end_in_order_and_requests_are_answered_when_a_process_is_asked_
     with (
         running_production(webs=1, workers=0) as (production, _),
         ThreadPoolExecutor(STREAMS + ASKERS) as people,
+        ExitStack() as opened,
     ):
         web = production.webs[0]
         begun, is_ending = Barrier(STREAMS + 1), Event()
-        devices = [Device(web, token) for token in production.make_people("drain", STREAMS)]
+        devices = [
+            opened.enter_context(Device(web, token))
+            for token in production.make_people("drain", STREAMS)
+        ]
         streams: list[Future[bytes]] = []
         for device in devices:
             generation = device.send(device.new_conversation()).json()["generationId"]
@@ -75,5 +80,3 @@ def test_streams_end_in_order_and_requests_are_answered_when_a_process_is_asked_
         # Service restart (RFC 6455's registry): the client connects again.
         assert closed.value.rcvd.code == 1012
         assert not web.log.read_text()
-        for device in devices:
-            device.http.close()

@@ -3,6 +3,10 @@
 The server would wait for a stream as long as for any answer, and break it off when its patience
 ends. Only the application knows that a reader loses nothing by coming again, so it ends the
 response in order, and leaves the patience to requests that are still at work.
+
+A connection that was just being accepted is one that uvicorn does not tell to end. It would serve
+request after request until the patience ends, and break the last one off: each response from now
+on closes its connection (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from asgiref.typing import (
 )
 
 EVENT_STREAM = b"text/event-stream"
+CLOSE = (b"connection", b"close")
 
 
 class StreamDrain:
@@ -94,6 +99,8 @@ class _Exchange:
             coming.cancel()
 
     async def send(self, event: ASGISendEvent) -> None:
+        if event["type"] == "http.response.start" and self._drain.has_begun:
+            event = {**event, "headers": [*event["headers"], CLOSE]}
         await self._send(event)
         if event["type"] == "http.response.start":
             self._is_streaming = any(

@@ -10,7 +10,8 @@ const isSameRequest = (sent, text, parentSeq) =>
 // 4xx: nothing was kept. Of anything else nobody knows, so the same text keeps its key.
 const wasRefused = ({ status }) => status >= 400 && status < 500;
 
-const REFUSED = "message_refused";
+// Refusals of the message itself. With others, such as a suspension, a conversation cannot be taken away either.
+const REFUSALS = new Set(["message_refused", "message_too_long", "rate_limited", "budget_exhausted"]);
 
 /**
  * @param {object} deps
@@ -124,7 +125,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         await followSent({ id, text, parentSeq, key, user, answer });
       }
     } catch (error) {
-      const isEmpty = Boolean(id) && !before.conversationId && error.code === REFUSED;
+      const isEmpty = Boolean(id) && !before.conversationId && REFUSALS.has(error.code);
       // Something new that was begun meanwhile is not written over.
       if (isEmpty && (now === visit() || !drafts.read("").text)) {
         discard(id, now, before);

@@ -8,7 +8,7 @@ from asgiref.testing import ApplicationCommunicator
 
 from chatbot.core.drain import StreamDrain
 
-START = {"type": "http.response.start", "status": 200}
+START: dict[str, Any] = {"type": "http.response.start", "status": 200}
 STREAM = {**START, "headers": [(b"Content-Type", b"text/event-stream; charset=utf-8")]}
 PLAIN = {**START, "headers": [(b"content-type", b"application/json")]}
 PIECE = {"type": "http.response.body", "body": b": still here\n\n", "more_body": True}
@@ -59,7 +59,18 @@ async def test_a_stream_that_begins_too_late_ends_at_once() -> None:
     drain = StreamDrain(Scripted(STREAM))
     drain.begin()
     asked = await ask(drain)
-    assert [await asked.receive_output() for _ in range(2)] == [STREAM, END]
+    start = {**STREAM, "headers": [*STREAM["headers"], (b"connection", b"close")]}
+    assert [await asked.receive_output() for _ in range(2)] == [start, END]
+    await asked.wait()
+
+
+async def test_a_connection_that_was_accepted_too_late_is_closed_after_its_answer() -> None:
+    application = Scripted(PLAIN)
+    drain = StreamDrain(application)
+    drain.begin()
+    asked = await ask(drain)
+    assert (b"connection", b"close") in (await asked.receive_output())["headers"]
+    application.may_end.set()
     await asked.wait()
 
 

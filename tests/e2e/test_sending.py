@@ -39,7 +39,7 @@ async def test_a_lost_reply_to_sending_leaves_one_message(page: Page, provider: 
 
 async def test_a_refused_message_stays_in_the_box(page: Page, provider: ScriptedProvider):
     async def refuse(route: Route) -> None:
-        error = {"code": "rate_limited", "message": "Slow down.", "retryAfter": 30}
+        error = {"code": "too_many_streams", "message": "Close another one first.", "retryAfter": 30}
         await route.fulfill(status=429, json={"error": error})
 
     await page.route("**/messages", refuse)
@@ -67,6 +67,22 @@ async def test_a_refused_message_stays_in_the_box(page: Page, provider: Scripted
     await finished(page)
     await expect(text_of(page)).to_have_text(STORY)
     await expect(box(page)).to_have_value("")
+
+
+async def test_a_limit_met_at_the_first_message_leaves_no_conversation(page: Page):
+    async def refuse(route: Route) -> None:
+        error = {"code": "rate_limited", "message": "Slow down.", "retryAfter": 30}
+        await route.fulfill(status=429, json={"error": error})
+
+    await page.route("**/messages", refuse)
+    deletion = page.expect_response(lambda response: response.request.method == "DELETE")
+    async with deletion as deleted:
+        await send(page, "One question too many")
+    assert (await deleted.value).status == 204
+    await expect(page.get_by_role("alert")).to_contain_text("You can send again in")
+    await expect(box(page)).to_have_value("One question too many")
+    await expect(page).to_have_url(re.compile(r"^http://[^/]+/$"))
+    assert (await (await page.request.get("/api/v1/conversations")).json())["items"] == []
 
 
 @pytest.mark.parametrize("door", ["stream", "socket"])

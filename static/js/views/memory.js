@@ -1,10 +1,13 @@
 // What a conversation remembers: the line in the thread, and the panel to read, correct and pin it.
 
-import { explain } from "../errors.js";
 import { h, icon, iconButton } from "../dom.js";
-import { drawSupport } from "./support.js";
+import { openPanel } from "./panel.js";
 
 const CHANGED = "memory_changed";
+const HAS_CHANGED = {
+  text: "This has changed meanwhile, perhaps in another tab. What you typed is not saved yet: copy it if you need it.",
+  again: "Show it as it is now",
+};
 
 /** The line between what is remembered in summary and what stands as it was said. */
 export function createMemoryLine(open) {
@@ -26,64 +29,20 @@ export function firstAsSaid(messages, summarySeq) {
 export function createMemoryPanel({ api, onSaved }) {
   return (conversationId) => {
     const path = `/conversations/${conversationId}/memory`;
-    const back = document.activeElement;
     const body = h("div", { class: "memory-body" }, h("p", { text: "Loading…" }));
-    const alert = h("div", { class: "memory-alert", role: "alert" });
-    const save = h("button", { type: "submit", class: "button button-primary", text: "Save", disabled: true });
-    const cancel = h("button", { type: "button", class: "button button-quiet", text: "Close",
-      on: { click: () => dialog.close() } });
-    const form = h("form", { method: "dialog", on: { submit } },
-      h("h2", { id: "memory-title", text: "What is remembered here" }), body, alert,
-      h("div", { class: "dialog-actions" }, cancel, save));
-    const dialog = h("dialog", { class: "dialog dialog-memory", "aria-labelledby": "memory-title" }, form);
     let fields = null;
 
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      back?.focus?.();
-    });
-
-    async function load() {
-      alert.replaceChildren();
-      try {
+    openPanel({
+      name: "memory",
+      title: "What is remembered here",
+      parts: [body],
+      load: async () => {
         fields = drawMemory(await api.get(path));
         body.replaceChildren(...fields.elements);
-        save.disabled = false;
-      } catch (error) {
-        refuse(error);
-      }
-    }
-
-    async function submit(event) {
-      event.preventDefault();
-      if (save.disabled) return;
-      save.disabled = true;
-      alert.replaceChildren();
-      try {
-        const memory = await api.put(path, fields.read());
-        dialog.close();
-        onSaved(memory);
-      } catch (error) {
-        save.disabled = false;
-        refuse(error);
-      }
-    }
-
-    function refuse(error) {
-      const text = error.code === CHANGED
-        ? "This has changed meanwhile, perhaps in another tab. What you typed is not saved yet: copy it if you need it."
-        : explain(error).text || error.message;
-      const support = drawSupport(explain(error).support);
-      const again = error.code === CHANGED || !fields;
-      alert.replaceChildren(h("p", { text }), again && h("button", { type: "button",
-        class: "button button-small", text: error.code === CHANGED ? "Show it as it is now" : "Try again",
-        on: { click: load } }), support ?? "");
-    }
-
-    document.body.append(dialog);
-    dialog.showModal();
-    cancel.focus();
-    load();
+      },
+      save: async () => onSaved(await api.put(path, fields.read())),
+      tellOf: (error) => error.code === CHANGED ? HAS_CHANGED : {},
+    });
   };
 }
 
