@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +30,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+_PREPARE = """
+import django
+django.setup()
+from django.core.management import call_command
+from chatbot.core.collected import collect_static
+call_command("migrate", verbosity=0)
+collect_static()
+"""
 _MAKE_PERSON = """
 import sys
 import django
@@ -37,6 +45,25 @@ django.setup()
 from django.core.management import call_command
 call_command("createuser", sys.argv[1], stdout=sys.stderr)
 call_command("createtoken", sys.argv[1])
+"""
+
+
+_MAKE_SESSIONS = """
+import sys
+import django
+django.setup()
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.test import Client
+from chatbot.accounts.people import create_person
+password = make_password(sys.argv[1])
+for email in sys.argv[2:]:
+    person = create_person(email, None)
+    person.password = password
+    person.save(update_fields=["password"])
+    client = Client()
+    client.force_login(person)
+    print(client.cookies[settings.SESSION_COOKIE_NAME].value)
 """
 
 
@@ -113,9 +140,7 @@ class ServeProcess:
     def _prepare(self, folder: Path) -> None:
         """Make an empty database and what is served as files; secrets are each server's own."""
         environment = {**self.environment, "DATA_DIR": str(folder)}
-        for command in (("migrate",), ("collectstatic", "--no-input")):
-            words = [sys.executable, "manage.py", *command, "--verbosity", "0"]
-            subprocess.run(words, cwd=ROOT, env=environment, check=True)
+        subprocess.run([sys.executable, "-c", _PREPARE], cwd=ROOT, env=environment, check=True)
 
     def start(self) -> None:
         """Start, and return once it is ready to answer. Raises RuntimeError with its log."""
@@ -161,6 +186,10 @@ class ServeProcess:
     def token_for(self, email: str) -> str:
         """Create a person and return a bearer token of theirs."""
         return self._run("-c", _MAKE_PERSON, email)
+
+    def sessions_for(self, emails: Sequence[str], password: str) -> list[str]:
+        """Create people and return the session cookie of each, as if they had just signed in."""
+        return self._run("-c", _MAKE_SESSIONS, password, *emails).split()
 
     def _run(self, *arguments: str, given: str = "") -> str:
         done = subprocess.run(

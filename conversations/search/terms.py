@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from conversations.search.words import Word, all_tokens, find_tokens, split_token
+from conversations.search.words import Word, find_likely_tokens, find_tokens, split_token
 
 # What a pasted book may take: 16 KB. An answer of 500 tokens has about 400 terms.
 MAX_TERMS = 4_000
@@ -82,11 +82,11 @@ class Query:
     # of their words.
     _known: dict[str, tuple[tuple[int, Span], ...]] = field(default_factory=dict, compare=False)
     _idle: set[str] = field(default_factory=set, compare=False)
-    _initials: set[str] = field(default_factory=set, compare=False)
+    _initials: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        for one in self.sought:
-            self._initials.update((one.word.text[0], one.word.text[0].upper()))
+        initials = "".join(one.word.text[0] for one in self.sought)
+        object.__setattr__(self, "_initials", "".join(sorted({*initials, *initials.upper()})))
 
     def all_of(self) -> set[str]:
         """Return the terms that must all be there."""
@@ -117,11 +117,12 @@ class Query:
 
         In order, those among the `within` characters after the first.
         """
+        likely = list(find_likely_tokens(text, self._initials))
         # Most texts that only begin like a match are told apart here, which is quick.
-        if not self._has_all(all_tokens(text) - self._idle):
+        if not self._has_all({token[0] for token in likely} - self._idle):
             return None
         spans: list[Span] = []
-        for token in find_tokens(text):
+        for token in likely:
             if spans and token.start() > spans[0][0] + within:
                 break
             for _, (start, end) in self._meaning(token[0]):

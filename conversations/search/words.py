@@ -11,7 +11,8 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from string import ascii_letters
 
 import Stemmer
 
@@ -88,6 +89,15 @@ def _tokens() -> re.Pattern[str]:
 _ASCII_TOKENS = re.compile(r"\w+(?:'\w+)*(?:\+\+|#(?!\w))?", re.ASCII)
 
 
+@lru_cache(maxsize=256)
+def _ascii_tokens_but_plain_ones(initials: str) -> re.Pattern[str]:
+    others = "".join(letter for letter in ascii_letters if letter not in initials)
+    # A token begins where none goes on: not after a letter, nor after one and an apostrophe.
+    begins = r"(?<!\w)(?<!\w')"
+    is_plain = rf"(?![{others}][a-z]*(?![\w'+#]))" if others else ""
+    return re.compile(begins + is_plain + _ASCII_TOKENS.pattern, re.ASCII)
+
+
 def _tokens_in(text: str) -> re.Pattern[str]:
     return _ASCII_TOKENS if text.isascii() else _tokens()
 
@@ -97,9 +107,14 @@ def find_tokens(text: str) -> Iterator[re.Match[str]]:
     return _tokens_in(text).finditer(text, 0, MAX_CHARS)
 
 
-def all_tokens(text: str) -> set[str]:
-    """Return the same tokens, each once."""
-    return set(_tokens_in(text).findall(text, 0, MAX_CHARS))
+def find_likely_tokens(text: str, initials: str) -> Iterator[re.Match[str]]:
+    """Yield the same tokens, but for plain words of an ASCII text that begin with none of these.
+
+    Those are most of them: what is left out here costs nothing in Python.
+    """
+    if not text.isascii():
+        return find_tokens(text)
+    return _ascii_tokens_but_plain_ones(initials).finditer(text, 0, MAX_CHARS)
 
 
 def split_token(token: str) -> list[Word]:

@@ -191,6 +191,25 @@ byId("instructions").addEventListener("click", () => {
   openInstructions();
 });
 
+byId("delete-account").addEventListener("click", async () => {
+  byId("account").open = false;
+  const email = page.userEmail;
+  const sure = await ask({
+    title: "Delete your account?", danger: true, confirm: "Delete everything", expected: email,
+    text: "Your account and all conversations are erased at once, for good. Export them first if you want to keep them.",
+    field: `Type ${email} to confirm`,
+  });
+  if (sure === null) return;
+  try {
+    await api.delete("/me");
+    // What was typed and not sent.
+    sessionStorage.clear();
+    location.assign(page.signInUrl);
+  } catch (error) {
+    banner.show(error);
+  }
+});
+
 const openMemory = createMemoryPanel({
   api,
   onSaved() {

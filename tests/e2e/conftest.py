@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, WebSocket, async_playwright, expect
 
 from tests.browser import find_browser
+from tests.live import ServeProcess
 
 PASSWORD = "a-long-and-quiet-password"
 # Two cores share this with other tests.
@@ -104,7 +105,24 @@ async def sign_up(page: Page) -> Page:
     return page
 
 
+@pytest.fixture(scope="session")
+def sessions(live: ServeProcess) -> Iterator[str]:
+    """The session cookies of one new person after another, made a dozen at a time."""
+
+    def make() -> Iterator[str]:
+        while True:
+            emails = [f"{uuid4().hex}@example.org" for _ in range(12)]
+            yield from live.sessions_for(emails, PASSWORD)
+
+    return make()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(open_page: OpenPage) -> Page:
-    """The chat page of a person who has just signed up."""
-    return await sign_up(await open_page(viewport={"width": 1280, "height": 800}))
+async def page(open_page: OpenPage, live_url: str, sessions: Iterator[str]) -> Page:
+    """The chat page of a new person who has just signed in."""
+    page = await open_page(viewport={"width": 1280, "height": 800})
+    cookie = await asyncio.to_thread(next, sessions)
+    await page.context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_url}])
+    await page.goto("/")
+    await expect(page.locator("#welcome")).to_be_visible()
+    return page

@@ -305,3 +305,33 @@ async def test_the_list_of_models_is_asked_for_until_it_comes(
     async with page.expect_response("**/api/v1/models"):
         await page.reload()
     assert len(asked) == 2
+
+
+async def test_an_account_is_deleted_only_by_who_types_its_address(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text="Something to lose.")
+    await send(page, "Hello")
+    await finished(page)
+    email = await page.locator(".account-email").inner_text()
+    await page.locator("#account summary").click()
+    exported = page.get_by_role("link", name="Export everything")
+    async with page.expect_download() as download:
+        await exported.click()
+    assert (await download.value).suggested_filename == "parley-export.json"
+
+    await page.get_by_role("button", name="Delete account…").click()
+    dialog = page.get_by_role("dialog", name="Delete your account?")
+    confirm = dialog.get_by_role("button", name="Delete everything")
+    await expect(confirm).to_be_disabled()
+    await dialog.get_by_role("textbox").fill("somebody@else.example")
+    await expect(confirm).to_be_disabled()
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(text_of(page)).to_have_text("Something to lose.")
+
+    await page.locator("#account summary").click()
+    await page.get_by_role("button", name="Delete account…").click()
+    await dialog.get_by_role("textbox").fill(email)
+    await confirm.click()
+    await expect(page).to_have_url(re.compile("/accounts/login/"))
+    assert (await page.request.get("/api/v1/me")).status == 401

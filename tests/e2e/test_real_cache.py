@@ -13,7 +13,12 @@ import pytest
 
 from tests.live import ServeProcess, client_for
 
-pytestmark = [pytest.mark.process, pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.model,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
 
 # Longer than what every conversation begins with: the server leaves one that is hardly longer to the
 # next that begins in the same way.
@@ -108,7 +113,6 @@ def test_each_turn_reads_the_whole_prompt_of_the_one_before_from_the_cache(
         assert prompt_of(after) > prompt_of(before)
 
 
-@pytest.mark.slow
 def test_a_conversation_in_between_changes_nothing(person: httpx2.Client) -> None:
     mine, other = new_conversation(person), new_conversation(person)
     turns: dict[str, list[dict[str, int]]] = {mine: [], other: []}
@@ -120,7 +124,6 @@ def test_a_conversation_in_between_changes_nothing(person: httpx2.Client) -> Non
             assert after["cachedTokens"] >= prompt_of(before)
 
 
-@pytest.mark.slow
 def test_thirty_turns_read_four_fifths_of_their_input_from_the_cache(
     person: httpx2.Client,
 ) -> None:

@@ -39,7 +39,11 @@ async def test_a_lost_reply_to_sending_leaves_one_message(page: Page, provider: 
 
 async def test_a_refused_message_stays_in_the_box(page: Page, provider: ScriptedProvider):
     async def refuse(route: Route) -> None:
-        error = {"code": "too_many_streams", "message": "Close another one first.", "retryAfter": 30}
+        error = {
+            "code": "too_many_streams",
+            "message": "Close another one first.",
+            "retryAfter": 30,
+        }
         await route.fulfill(status=429, json={"error": error})
 
     await page.route("**/messages", refuse)

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from chatbot.core.collected import collect_static
 from conversations.embedded import (
     CannotServe,
     EmbeddedServer,
@@ -64,7 +65,7 @@ class Command(BaseCommand):
     def _prepare(self) -> None:
         self.check()
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        collect_static()
 
     def _database_file(self) -> str | None:
         return str(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else None

@@ -4,10 +4,11 @@ import { h } from "../dom.js";
 
 /**
  * Ask; resolves to null when refused, else to the field's text (or "" without a field).
- * @param {{title: string, text: string, confirm: string, danger?: boolean, field?: string}} question
+ * With `expected`, only a field that holds just this confirms.
+ * @param {{title: string, text: string, confirm: string, danger?: boolean, field?: string, expected?: string}} question
  * @returns {Promise<string|null>}
  */
-export function ask({ title, text, confirm, danger = false, field = null }) {
+export function ask({ title, text, confirm, danger = false, field = null, expected = null }) {
   return new Promise((resolve) => {
     const input = field && h("textarea", { id: "dialog-field", rows: "3", maxlength: "2000" });
     const cancel = h("button", { type: "button", class: "button button-quiet", text: "Cancel",
@@ -19,9 +20,13 @@ export function ask({ title, text, confirm, danger = false, field = null }) {
       field && h("label", { for: "dialog-field", text: field }), input,
       h("div", { class: "dialog-actions" }, cancel, accept));
     const dialog = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, form);
+    if (expected !== null) {
+      accept.disabled = true;
+      input.addEventListener("input", () => { accept.disabled = input.value.trim() !== expected; });
+    }
     function accepted(event) {
       event.preventDefault();
-      dialog.close("yes");
+      if (!accept.disabled) dialog.close("yes");
     }
     dialog.addEventListener("close", () => {
       const answer = dialog.returnValue === "yes" ? input?.value.trim() ?? "" : null;

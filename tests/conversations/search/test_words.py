@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from conversations.search.snippets import SNIPPET_CHARS, cut_snippet
 from conversations.search.terms import MAX_TERMS, parse_query, terms_of
-from conversations.search.words import find_tokens, split_token
+from conversations.search.words import find_likely_tokens, find_tokens, split_token
 
 
 def stems(text: str) -> list[str]:
@@ -112,3 +115,29 @@ def test_the_terms_of_a_pasted_book_are_bounded() -> None:
     book = " ".join(f"word{number}x" for number in range(20_000))
     assert len(terms_of(book)) < MAX_TERMS + 20
     assert stems("word" * 1_000)[0] == "word" * 16
+
+
+@given(
+    st.text(alphabet="aAbBzZ19_'+#-. \n", max_size=60),
+    st.text(alphabet="aAbBzZ", max_size=3),
+)
+def test_likely_tokens_are_all_but_plain_words_that_begin_otherwise(
+    text: str, initials: str
+) -> None:
+    def is_plain(token: str) -> bool:
+        return token.isalpha() and (len(token) == 1 or token[1:].islower())
+
+    def places(tokens: Iterable[re.Match[str]]) -> list[tuple[int, str]]:
+        return [(token.start(), token[0]) for token in tokens]
+
+    every = places(find_tokens(text))
+    likely = places(find_likely_tokens(text, initials))
+    assert set(likely) <= set(every)
+    left_out = [token for place, token in every if (place, token) not in likely]
+    assert all(is_plain(token) and token[0] not in initials for token in left_out)
+
+
+def test_plain_words_that_begin_otherwise_are_left_out() -> None:
+    text = "A bee buzzes; bears bake, and Zoe's camelCase x9 c++ stays"
+    likely = [token[0] for token in find_likely_tokens(text, "bB")]
+    assert likely == ["bee", "buzzes", "bears", "bake", "Zoe's", "camelCase", "x9", "c++"]
