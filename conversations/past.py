@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, cast
+from uuid import UUID
 
 from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.db import DatabaseAway
 from chatbot.core.metrics import CONTEXT_READS
+from chatbot.core.prepared import PreparedSelect
 from conversations.context import Memory, PastTurn
 from conversations.contextcache.entry import (
     Entry,
@@ -183,13 +185,19 @@ def _write(conversation: Conversation, cipher: DataCipher, entry: Entry) -> None
         forget_contexts([conversation.pk])
 
 
+_find_same = PreparedSelect(
+    lambda slots: Conversation.objects.filter(
+        pk=slots.id, memory_version=slots.version
+    ).values_list("memory_version"),
+    id=UUID,
+    version=int,
+)
+
+
 def _is_current(conversation: Conversation) -> bool:
     """Say whether nothing was withdrawn, and nothing remembered changed, since it was read."""
-    same = Conversation.objects.filter(
-        pk=conversation.pk, memory_version=conversation.memory_version
-    )
     try:
-        return same.exists()
+        return bool(_find_same.tuples(id=conversation.pk, version=conversation.memory_version))
     except DatabaseAway:
         return False
 

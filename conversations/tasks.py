@@ -30,13 +30,16 @@ def write_moderation_events() -> None:
 
 
 @shared_task(name=TEND)
-def tend_one(conversation_id: str, kind: str) -> None:
+def tend_all(chores: list[tuple[str, str]]) -> None:
     # Nobody follows it here: a task is over sooner than it would be read again.
     set_policy(read_policy())
 
     async def work() -> None:
         try:
-            await tend(UUID(conversation_id), ChoreKind(kind))
+            # They fail for themselves, but for a database that is away from all of them.
+            async with asyncio.TaskGroup() as group:
+                for conversation_id, kind in chores:
+                    group.create_task(tend(UUID(conversation_id), ChoreKind(kind)))
         finally:
             await get_registry().aclose()
 

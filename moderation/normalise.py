@@ -22,8 +22,8 @@ _LEET_WORD = re.compile(
     r"[a-z0-9@$!]*(?:[a-z][0-9@$!]{1,3}|(?<![a-z0-9@$!])[0134578@$])[a-z][a-z0-9@$!]*"
     r"|[a-z0-9@$][a-z0-9@$!]*[@$!][a-z0-9@$!]*[a-z0-9@$]|[a-z]{2,}[@$]+"
 )
-# One of these is in each such word; most texts have none.
-_LEET_SIGN = re.compile(r"[0-9@$!]")
+# One of these is in each such word; most texts have none, whatever digits end their words.
+_LEET_SIGN = re.compile(r"[0-9!][a-z]|![0-9]|[@$]")
 _LEET = str.maketrans("013456789@$!", "oieasgtbgasi")
 _LEET_WITHIN = re.compile(r"[a-z][0-9@$!]{1,3}[a-z]|[a-z]{2}[@$]|(?=.*[a-z]).[@$!]")
 _LEET_BEFORE = re.compile(r"[0134578@$][a-z]{2}")

@@ -145,5 +145,5 @@ def test_what_tends_conversations_judges_by_the_policy_as_it_was_changed() -> No
     celery_app.loader.import_default_modules()
     publish(read_default(), author="moderator", note="The same.")
     assert current_policy().version == 0
-    celery_app.tasks[TEND].run(str(uuid4()), "title")
+    celery_app.tasks[TEND].run([(str(uuid4()), "title")])
     assert current_policy().version == 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from moderation.characters import LONGEST, read_character
-from moderation.normalise import align, normalise
+from moderation.normalise import _LEET_SIGN, _LEET_WORD, align, normalise
 from moderation.types import Span
 
 # What disguises are made of, beside any text at all.
@@ -43,6 +43,12 @@ def test_what_is_no_disguise_stays(text: str) -> None:
 @given(TRICKY)
 def test_reading_twice_changes_nothing_more(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
+
+
+@given(st.text("aby059@$!.- ", max_size=30))
+def test_no_sign_for_a_letter_is_passed_over(text: str) -> None:
+    if _LEET_WORD.search(text):
+        assert _LEET_SIGN.search(text)
 
 
 @given(TRICKY)
