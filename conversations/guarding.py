@@ -9,7 +9,7 @@ from django.conf import settings
 
 from conversations.models import Conversation, Generation, Screening
 from moderation.gate import OutputGate
-from moderation.judging import judge
+from moderation.judging import find_fault, judge
 from moderation.models import Action, Source
 from moderation.policy import Action as Verdict, Decision
 from moderation.recording import Where, note_event
@@ -28,8 +28,7 @@ class Noted:
 def open_gate(generation: Generation, *, text: str = "") -> OutputGate:
     """Return the gate of an answer of which `text` was let out by earlier attempts."""
     ask = partial(
-        judge,
-        surface=Surface.OUTPUT,
+        find_fault,
         plan=generation.conversation.user.plan,
         is_strict=generation.screening == Screening.FLAGGED,
     )

@@ -24,7 +24,7 @@ LEAST_HOLD_BACK = 80
 MOST_HOLD_BACK = WINDOW - STRIDE
 _FIRST_WORD = compile_pattern(r"\s*\S+(?:\s|$)")
 
-Judge = Callable[[str], Decision]
+Judge = Callable[[str], Decision | None]
 
 
 class Violation(Exception):
@@ -37,7 +37,7 @@ class Violation(Exception):
 
 
 class OutputGate:
-    """The gate of one answer; `judge` says what is to be done with a stretch of text.
+    """The gate of one answer; `judge` says what is wrong with a stretch of text, if anything is.
 
     Without a hold-back (0) all text is let out at once, and what is found is found late. What an
     earlier attempt let out is given as `text`.
@@ -91,7 +91,9 @@ class OutputGate:
             self._check(self._judge(self._text[max(0, end - WINDOW) : end]))
             self._judged = end
 
-    def _check(self, decision: Decision) -> None:
+    def _check(self, decision: Decision | None) -> None:
+        if decision is None:
+            return
         if decision.action is Action.BLOCK:
             raise Violation(decision, self._text)
         if decision.action is Action.FLAG and (
@@ -104,7 +106,7 @@ class OutputGate:
         if found is None:
             return 0
         word = found.group()
-        if may_begin_hit(word) or not self._judge(word).is_clean:
+        if may_begin_hit(word) or self._judge(word):
             return 0
         return found.end()
 

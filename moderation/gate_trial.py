@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from moderation.gate import LEAST_HOLD_BACK, MOST_HOLD_BACK, Judge, OutputGate, Violation
-from moderation.judging import judge
+from moderation.judging import find_fault
 from moderation.training.corpus import Example, Kind
 from moderation.training.run import CALIBRATION
 from moderation.types import Surface
@@ -85,7 +85,7 @@ def _try(
     is_strict: bool,
     step: Callable[[], object],
 ) -> GateFigures:
-    asked = partial(judge, surface=Surface.OUTPUT, plan=PLAN, is_strict=is_strict)
+    asked = partial(find_fault, plan=PLAN, is_strict=is_strict)
     tally = _Tally()
 
     def count_halted(texts: Sequence[str]) -> int:

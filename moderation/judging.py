@@ -34,6 +34,18 @@ def judge(text: str, *, surface: Surface, plan: str, is_strict: bool = False) ->
     )
 
 
+def find_fault(text: str, *, plan: str, is_strict: bool = False) -> Decision | None:
+    """Return what is to be done with a stretch of an answer, or None where it may be shown.
+
+    What `judge` says, for whoever asks every few words, mostly to hear that there is nothing.
+    """
+    least = current_policy().find_least(Surface.OUTPUT, plan)
+    if not get_classifier().reaches(text, Surface.OUTPUT, least):
+        return None
+    decision = judge(text, surface=Surface.OUTPUT, plan=plan, is_strict=is_strict)
+    return None if decision.is_clean else decision
+
+
 def judge_again(decision: Decision, said: Scores, *, plan: str) -> Decision:
     """Return what is to be done with a text now that a remote judge was heard about it.
 

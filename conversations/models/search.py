@@ -14,7 +14,8 @@ TITLE_SEQ = 0
 class TermsField(models.Field):  # type: ignore[type-arg]  # not generic when it runs
     """Blind terms: an array with a GIN index on PostgreSQL, words of a full-text index on SQLite.
 
-    The indexes are made by the migration. Only `match` compares it, and nothing reads it.
+    The indexes are made by the migration. Only `match` and `match_each` compare it, and nothing reads
+    it.
     """
 
     def db_type(self, connection: Any) -> str:
@@ -42,8 +43,13 @@ class TermsMatch(Lookup):
     def get_db_prep_lookup(self, value: Any, connection: Any) -> Any:
         return "%s", [value]
 
+    def read(self, column: str) -> str:
+        """Return what PostgreSQL compares."""
+        return column
+
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         column, parameters = self.process_lhs(compiler, connection)
+        column = self.read(column)
         both = zip(("@>", "&&"), self.rhs, strict=True)
         conditions = [(f"{column} {sign} %s::integer[]", terms) for sign, terms in both if terms]
         values = [value for _, terms in conditions for value in (*parameters, terms)]
@@ -56,6 +62,21 @@ class TermsMatch(Lookup):
         table = compiler.quote_name_unless_alias(self.lhs.alias)
         found = "SELECT rowid FROM conversations_searchwords WHERE conversations_searchwords MATCH"
         return f'{table}."id" IN ({found} %s)', [" AND ".join(all_of)]
+
+
+@TermsField.register_lookup
+class TermsMatchEach(TermsMatch):
+    """The same, for rows that are few already: each is looked at.
+
+    PostgreSQL cannot know how often words come together. It would rather read the index for all that
+    have them, which may be half of what somebody wrote, than look at a thousand rows.
+    """
+
+    lookup_name = "match_each"
+
+    def read(self, column: str) -> str:
+        # What is no column has no index.
+        return f"({column} || '{{}}'::integer[])"
 
 
 class SearchEntry(models.Model):

@@ -32,7 +32,10 @@ SPAN = 100
 
 # A person's newest entries are looked through first: a common word fills a page from these, and the
 # database need not fetch, only to sort them, all that have it.
-RECENT = 2_000
+RECENT = 1_000
+
+# Of all that must be there, and of some of which one must be.
+_Terms = tuple[list[int], list[int]]
 
 
 class SearchUnavailable(ChatError):
@@ -61,11 +64,7 @@ def search_conversations(
     query = parse_query(text)
     if query is None:
         return {"items": [], "nextCursor": None}
-    rows = candidates(user, query)
-    if place is not None:
-        at, identity = place
-        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=identity))
-    found, has_more = _read(rows, user.pk, before=place[0] if place else None, enough=limit)
+    found, has_more = _read(user.pk, _blind(user, query), place, enough=limit)
     items: list[dict[str, Any]] = []
     last: _Candidate | None = None
     for candidate, item in _open(found, query, at_once=limit):
@@ -83,35 +82,45 @@ def search_conversations(
 
 def candidates(user: User, query: Query) -> QuerySet[SearchEntry]:
     """Return the entries that may match, newest first. Raises SearchUnavailable."""
+    return _in_order(user.pk).filter(terms__match=_blind(user, query))
+
+
+def _blind(user: User, query: Query) -> _Terms:
     try:
         blinder = Blinder(user)
     except CannotOpen as exc:
         report_unreadable(f"data key of {user.pk}", exc)
         raise SearchUnavailable from exc
-    terms = (blinder.blind(query.all_of()), blinder.blind(query.any_of()))
+    return blinder.blind(query.all_of()), blinder.blind(query.any_of())
+
+
+def _in_order(user_id: UUID) -> QuerySet[SearchEntry]:
     # The terms are this person's already; two people's may be equal by chance.
-    mine = SearchEntry.objects.filter(user_id=user.pk, terms__match=terms)
+    mine = SearchEntry.objects.filter(user_id=user_id)
     # As no index is ordered: read in order, one by time would be searched to its end for a rare word.
     return mine.order_by(F("at").desc(nulls_last=True), "-id")
 
 
 def _read(
-    rows: QuerySet[SearchEntry], user_id: UUID, *, before: datetime | None, enough: int
+    user_id: UUID, terms: _Terms, place: tuple[datetime, int] | None, *, enough: int
 ) -> tuple[list[_Candidate], bool]:
-    """Return the newest candidates, and whether there may be more.
+    """Return the newest candidates beyond a place, and whether there may be more.
 
     The recent ones if these are enough for a page, else the first of all.
     """
     mine = SearchEntry.objects.filter(user_id=user_id)
-    if before is not None:
-        mine = mine.filter(at__lte=before)
+    rows = _in_order(user_id).values_list("id", "at", "conversation_id", "seq")
+    if place is not None:
+        at, identity = place
+        mine = mine.filter(at__lte=at)
+        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=identity))
     since = mine.order_by("-at").values_list("at", flat=True)[RECENT : RECENT + 1]
-    columns = rows.values_list("id", "at", "conversation_id", "seq")
     for oldest in since:
-        recent = [_Candidate(*row) for row in columns.filter(at__gte=oldest)[:SPAN]]
-        if len(recent) > enough:
-            return recent, True
-    found = [_Candidate(*row) for row in columns[: SPAN + 1]]
+        recent = rows.filter(at__gte=oldest, terms__match_each=terms)[:SPAN]
+        found = [_Candidate(*row) for row in recent]
+        if len(found) > enough:
+            return found, True
+    found = [_Candidate(*row) for row in rows.filter(terms__match=terms)[: SPAN + 1]]
     return found[:SPAN], len(found) > SPAN
 
 

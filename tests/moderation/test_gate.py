@@ -13,13 +13,14 @@ SCORES = Scores(
 )
 
 
-def judge(text: str) -> Decision:
+def judge(text: str) -> Decision | None:
     """Refuse what holds the span, flag what holds a doubt."""
-    action = Action.PASS
     if SPAN in text:
-        action = Action.BLOCK
-    elif "doubt" in text:
-        action = Action.FLAG
+        return decided(Action.BLOCK)
+    return decided(Action.FLAG) if "doubt" in text else None
+
+
+def decided(action: Action) -> Decision:
     return Decision(action, Surface.OUTPUT, Category.ILLICIT, 0.9, SCORES, 0)
 
 
@@ -105,10 +106,9 @@ def test_without_a_hold_back_text_is_shown_at_once_and_found_late() -> None:
 
 
 def test_what_only_the_whole_answer_shows_is_found_at_its_end() -> None:
-    def suspicious(text: str) -> Decision:
+    def suspicious(text: str) -> Decision | None:
         bad = text.startswith("begin") and text.endswith("end")
-        action = Action.BLOCK if bad else Action.PASS
-        return Decision(action, Surface.OUTPUT, Category.ILLICIT, 0.9, SCORES, 0)
+        return decided(Action.BLOCK) if bad else None
 
     gate = OutputGate(suspicious, hold_back=80)
     gate.feed("begin " + FILLER[:500] + "end")

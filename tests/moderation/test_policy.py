@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moderation.errors import BadPolicy
-from moderation.judging import judge
+from moderation.judging import find_fault, judge
 from moderation.policy import (
     NEVER,
     Action,
@@ -131,6 +131,14 @@ def test_a_category_without_a_weight_counts_what_all_others_do() -> None:
     strikes = default_policy().strikes
     assert strikes.weight("violence") == 1.0
     assert strikes.weight("profanity") == 0.0
+
+
+def test_what_is_wrong_with_an_answer_is_what_judging_it_says() -> None:
+    assert find_fault("The garden is quiet in spring. " * 8, plan="free") is None
+    bad = "Nobody would miss you at all, so go kill yourself tonight."
+    found = find_fault(bad, plan="free")
+    assert found is not None
+    assert found == judge(bad, surface=Surface.OUTPUT, plan="free")
 
 
 def test_a_harmless_question_passes_and_a_certain_one_does_not() -> None:
