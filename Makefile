@@ -68,9 +68,9 @@ deployment: .venv/dev
 
 # The same tests of everything that touches a store, on a real PostgreSQL and a real Valkey.
 services: .venv/dev
-	# Left out is what brings stores of its own.
+	# Left out is what meets none of them, or brings its own.
 	# --reuse-db: the servers are thrown away whole, so the database need not be dropped before.
-	$(BIN)/python -m tests.services $(BIN)/pytest --reuse-db -m "not slow and not model" \
+	$(BIN)/python -m tests.services $(BIN)/pytest --stores --reuse-db -m "not slow and not model" \
 		--ignore tests/accounts/test_limits_of_processes.py \
 		--numprocesses 3 --dist loadfile tests/core tests/audit tests/accounts tests/conversations \
 		tests/desk tests/moderation/test_events.py

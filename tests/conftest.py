@@ -29,9 +29,27 @@ examples.register_profile("untimed", deadline=None)
 examples.load_profile("untimed")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stores", action="store_true", help="only what meets the configured stores")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put whole processes first, which take longest and wait most."""
     items.sort(key=lambda item: item.get_closest_marker("process") is None)
+    if config.getoption("--stores"):
+        others = [item for item in items if not _uses_stores(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _uses_stores(item)]
+
+
+def _uses_stores(item: pytest.Item) -> bool:
+    """Say whether a test meets the stores that are configured.
+
+    Of conversations that is what meets the database: what is tested of Redis alone there brings one.
+    """
+    if item.get_closest_marker("django_db") or "conversations" not in item.path.parts:
+        return True
+    return not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", autouse=True)
