@@ -117,7 +117,7 @@ class GenerationRun:
             raise
         except Exception:
             logger.exception("Generation %s failed unexpectedly", self.claim.generation_id)
-            outcome = self._ended(State.FAILED, error=ChatError())
+            outcome = await self._end_broken()
         finally:
             self._gate.close(used_tokens=self._used_tokens())
         await self._finish(outcome)
@@ -129,6 +129,18 @@ class GenerationRun:
             return await self._answer()
         except Violation as exc:
             return await self._halt(exc)
+
+    async def _end_broken(self) -> Outcome:
+        """End an answer that something of ours broke off, with what may be shown of it."""
+        try:
+            await self._let_out_rest()
+        except Violation as exc:
+            return await self._halt(exc)
+        except (LeaseLost, Fenced):
+            raise
+        except Exception:
+            logger.exception("Generation %s ends where it stands", self.claim.generation_id)
+        return self._ended(State.FAILED, error=ChatError())
 
     async def _answer(self) -> Outcome:
         generation = self._generation
@@ -239,7 +251,9 @@ class GenerationRun:
         shown = min(text, self._log.text, key=len)
         if not (text.startswith(shown) and self._log.text.startswith(shown)):
             shown = ""
+        doubted = self._guard.flagged if shown else None
         self._guard = open_gate(self._generation, text=shown)
+        self._guard.flagged = doubted
         self._log.put_text(shown + self._guard.feed(text[len(shown) :]))
 
     async def _let_out_rest(self) -> None:

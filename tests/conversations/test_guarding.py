@@ -21,8 +21,9 @@ from conversations.events import Cursor, Event, EventType, parse_cursor
 from conversations.export import export_person
 from conversations.generations import Outcome
 from conversations.guarding import Noted
-from conversations.models import Conversation, Generation, Screening, State
+from conversations.models import Conversation, Generation, Message, Screening, State
 from conversations.runner import GenerationRun
+from conversations.sealing import open_cipher, open_message
 from conversations.search.indexing import index_due
 from conversations.terminals import HALT_NOTICE
 from llm.conf import get_registry, set_overrides
@@ -313,6 +314,41 @@ async def test_an_answer_that_fails_does_not_show_what_is_harmful(
         seen = await api.send(conversation, "Beans?")
     assert seen[-1].event == "halted"
     assert HARM not in str(seen)
+
+
+def read_answer_text(generation: Generation) -> str:
+    conversation = Conversation.objects.get(pk=generation.conversation_id)
+    answer = Message.objects.get(pk=(conversation.pk, generation.answer_seq))
+    return open_message(open_cipher(conversation), answer)
+
+
+class BreakingLog(RememberingLog):
+    """A log that fails once, in a way that nobody expects, when so much was told."""
+
+    def __init__(self, chars: int) -> None:
+        super().__init__()
+        self._left = chars
+
+    async def append(self, key: StreamKey, event: Event) -> None:
+        if event.type is EventType.DELTA and self._left > 0:
+            self._left -= len(event.data["text"])
+            if self._left <= 0:
+                raise RuntimeError("broken")
+        await super().append(key, event)
+
+
+@pytest.mark.parametrize(
+    ("rest", "state"), [(HARM + ".", State.HALTED), ("And so on.", State.FAILED)]
+)
+async def test_what_came_before_something_broke_is_judged_before_it_is_kept(
+    user: User, models: None, held: None, provider: ScriptedProvider, rest: str, state: State
+) -> None:
+    text = f"{FILLER[:300]} {rest}"
+    provider.script({"chunks": [text[:220], text[220:]]})
+    generation = await write_answer(user, BreakingLog(100))
+    assert generation.state == state
+    told = await db_call(read_answer_text, generation)
+    assert (HARM in told, told.startswith(text[:50])) == (False, state == State.FAILED)
 
 
 async def lose_and_go_on(
