@@ -53,6 +53,8 @@ _MOST = 400
 _VARIANTS = 1_000
 _LONGEST_DISGUISED = 400
 _ALLOWED = 0.01
+# Precision depends on how many are harmful, and half of all comments are not.
+_HARMFUL_SHARE = 0.3
 # What the shipped policy shows to moderators: as many harmless texts reach that.
 _SHOWN = 0.04
 
@@ -152,6 +154,9 @@ def evaluate(
         harmful = judge.score(judge.choose(name, harmful=True), Surface.COMMENT)
         harmless = judge.score(judge.choose(name, harmful=False), Surface.COMMENT)
         rows.append(_row(f"comments: {name}", harmful, harmless, "AUPRC"))
+        value = average_precision(harmful, harmless, share=_HARMFUL_SHARE)
+        measure = f"AUPRC, {_HARMFUL_SHARE:.0%} harmful"
+        rows.append(Row(f"comments: {name}", len(harmful), len(harmless), measure, value))
     harmful, harmless = (
         judge.score(judge.choose("gptfuzz_responses", harmful=side), Surface.OUTPUT)
         for side in (True, False)

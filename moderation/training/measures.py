@@ -7,14 +7,21 @@ import numpy as np
 from moderation.training.sparse import Floats
 
 
-def average_precision(harmful: Floats, harmless: Floats) -> float:
-    """Return the area under the curve of precision over recall, as a sum of steps."""
+def average_precision(harmful: Floats, harmless: Floats, *, share: float | None = None) -> float:
+    """Return the area under the curve of precision over recall, as a sum of steps.
+
+    It grows with the share of harmful texts: that of the two lists, or `share` where it is given.
+    """
     scores = np.concatenate([harmful, harmless])
     labels = np.concatenate([np.ones(len(harmful)), np.zeros(len(harmless))])
+    if share is None:
+        share = len(harmful) / max(len(labels), 1)
     # Among equals the harmless come first: a constant earns no more than its share.
     order = np.lexsort((labels, -scores))
     labels = labels[order]
-    precision = np.cumsum(labels) / np.arange(1, len(labels) + 1)
+    found = share * np.cumsum(labels) / max(len(harmful), 1)
+    wrong = (1.0 - share) * np.cumsum(1.0 - labels) / max(len(harmless), 1)
+    precision = found / np.maximum(found + wrong, 1e-12)
     return float(np.sum(precision * labels) / max(len(harmful), 1))
 
 

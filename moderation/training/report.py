@@ -24,7 +24,7 @@ def write_figures(figures: Figures) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for row in figures.rows:
-        shown = f"{row.value:.3f}" if row.measure == "AUPRC" else f"{row.value:.1%}"
+        shown = f"{row.value:.3f}" if row.measure.startswith("AUPRC") else f"{row.value:.1%}"
         counts = f"{row.harmful or ''} | {row.harmless or ''}"
         lines.append(f"| {row.what} | {counts} | {row.measure} | {shown} |")
     return "\n".join(lines) + "\n"

@@ -278,6 +278,8 @@ def test_measures_are_those_of_the_book() -> None:
     high, low = np.array([3.0, 2.0]), np.array([2.5, 1.0])
     assert average_precision(high, low) == pytest.approx((1 + 2 / 3) / 2)
     assert average_precision(low * 0, low * 0) == pytest.approx((1 / 3 + 2 / 4) / 2)
+    # Of one harmful text in four, the second is found behind 1.5 harmless ones for each.
+    assert average_precision(high, low, share=0.25) == pytest.approx((1 + 0.25 / 0.625) / 2)
     assert recall_at(high, low, 0.5) == 0.5
     assert curve(high, low)[-1] == (1.0, 1.0)
 
