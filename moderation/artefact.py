@@ -43,16 +43,27 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Support:
+    """Heads that decide nothing alone: log odds beyond `floor` are added, times `weight`."""
+
+    heads: tuple[str, ...] = ()
+    floor: float = 0.0
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Mixture:
     """What a surface makes of heads: the log of the sum of their odds, calibrated once more.
 
     Each head has a handicap, in log odds: what it says counts only as far as it exceeds that.
+    What the heads in `support` say is added to the whole.
     """
 
     heads: tuple[str, ...]
     handicaps: tuple[float, ...]
     slope: float
     shift: float
+    support: Support = Support()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,13 @@ def pack(
     header = {
         "heads": [[head.name, head.scale, head.slope, head.shift] for head in heads],
         "surfaces": {
-            name: [mixture.heads, mixture.handicaps, mixture.slope, mixture.shift]
+            name: [
+                mixture.heads,
+                mixture.handicaps,
+                mixture.slope,
+                mixture.shift,
+                [mixture.support.heads, mixture.support.floor, mixture.support.weight],
+            ]
             for name, mixture in surfaces.items()
         },
         "keys": len(keys),
@@ -122,10 +139,7 @@ def unpack(raw: bytes) -> Artefact:
     try:
         header = json.loads(raw[_START : _START + length])
         heads = tuple(Head(*row) for row in header["heads"])
-        surfaces = {
-            name: Mixture(tuple(row[0]), tuple(row[1]), *row[2:])
-            for name, row in header["surfaces"].items()
-        }
+        surfaces = {name: _read_mixture(*row) for name, row in header["surfaces"].items()}
         count = int(header["keys"])
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
         raise ArtefactRefused(f"The classifier's header is broken: {exc!r}") from exc
@@ -134,10 +148,24 @@ def unpack(raw: bytes) -> Artefact:
     return Artefact(stored.hex()[:12], heads, surfaces, keys, weights)
 
 
+def _read_mixture(
+    heads: list[str],
+    handicaps: list[float],
+    slope: float,
+    shift: float,
+    support: tuple[list[str], float, float],
+) -> Mixture:
+    supporting, floor, weight = support
+    return Mixture(
+        tuple(heads), tuple(handicaps), slope, shift, Support(tuple(supporting), floor, weight)
+    )
+
+
 def _check_numbers(heads: Sequence[Head], surfaces: Mapping[str, Mixture]) -> None:
     numbers: list[Any] = [n for head in heads for n in (head.scale, head.slope, head.shift)]
     for mixture in surfaces.values():
         numbers += [*mixture.handicaps, mixture.slope, mixture.shift]
+        numbers += [mixture.support.floor, mixture.support.weight]
     if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
         raise ArtefactRefused("The classifier has numbers that are none.")
     if set(surfaces) != set(Surface) or not {head.name for head in heads}.issuperset(Category):
@@ -145,7 +173,7 @@ def _check_numbers(heads: Sequence[Head], surfaces: Mapping[str, Mixture]) -> No
     names = {head.name for head in heads}
     if len(names) != len(heads) or not all(
         mixture.heads
-        and names.issuperset(mixture.heads)
+        and names.issuperset((*mixture.heads, *mixture.support.heads))
         and len(mixture.handicaps) == len(mixture.heads)
         for mixture in surfaces.values()
     ):

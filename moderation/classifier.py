@@ -134,10 +134,12 @@ class Classifier:
 
 def mix(odds: Mapping[str, float], mixture: artefact.Mixture) -> float:
     """Return what a surface makes of the log odds of heads, before it is calibrated."""
-    return log_of_sum(
+    own = log_of_sum(
         odds[head] - handicap
         for head, handicap in zip(mixture.heads, mixture.handicaps, strict=True)
     )
+    support = mixture.support
+    return own + support.weight * sum(max(odds[h] - support.floor, 0.0) for h in support.heads)
 
 
 def _is_grey(risk: float) -> bool:

@@ -31,6 +31,8 @@ PER_HARM = 700
 PER_HARMLESS = 3_000
 PER_COMMENTS = 500
 PER_TALK = 2_000
+PER_SCENES = 500
+PER_PAGES = 900
 _TRIES = 8
 _LONGEST_ORDER = 160
 _ORDERS = frozenset(
@@ -108,7 +110,12 @@ _ORDERS = frozenset(
 
 def write_examples(seed: int) -> list[Example]:
     """Return the sentences of all patterns, the same ones for the same seed."""
-    return [*_write_requests(seed), *_write_comments(seed)]
+    return [
+        *_write_requests(seed),
+        *_write_comments(seed, "comments", "grammar", (PER_COMMENTS, PER_TALK)),
+        # Not "grammar", of which each text is harmful in no other way than it says: scenes are in several.
+        *_write_comments(seed, "scenes", "scenes", (PER_SCENES, PER_PAGES)),
+    ]
 
 
 def reframe(examples: Sequence[Example], seed: int) -> list[Example]:
@@ -206,11 +213,13 @@ def _answer(
     return Example(text, source, Kind.OUTPUT, labels, is_validation=False)
 
 
-def _write_comments(seed: int) -> Iterator[Example]:
-    grammar = _read("comments")
-    for side, number in (("harmful", PER_COMMENTS), ("harmless", PER_TALK)):
+def _write_comments(
+    seed: int, file: str, source: str, numbers: tuple[int, int]
+) -> Iterator[Example]:
+    grammar = _read(file)
+    for side, number in zip(("harmful", "harmless"), numbers, strict=True):
         for name, patterns in grammar[side].items():
-            draw = random.Random(f"{seed}/comments/{name}")
+            draw = random.Random(f"{seed}/{file}/{name}")
             labels = frozenset({name}) if side == "harmful" else frozenset[str]()
             made = {
                 " ".join(
@@ -220,7 +229,7 @@ def _write_comments(seed: int) -> Iterator[Example]:
                 for _ in range(number * _TRIES)
             }
             for text in _shuffle(draw, made)[:number]:
-                yield Example(text, f"grammar_{side}", Kind.COMMENT, labels, is_validation=False)
+                yield Example(text, f"{source}_{side}", Kind.COMMENT, labels, is_validation=False)
 
 
 def _shuffle(draw: random.Random, texts: set[str]) -> list[str]:

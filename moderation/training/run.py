@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.artefact import Head, Mixture, pack, unpack
+from moderation.classifier import mix
 from moderation.features import cut_words, hash_word
 from moderation.normalise import normalise
 from moderation.scorer import Scorer, passages
@@ -24,6 +25,7 @@ from moderation.training.heads import (
     GENERATIONS,
     HEADS,
     REQUESTS,
+    SUPPORT,
     SURFACES,
     Task,
     set_task,
@@ -50,8 +52,8 @@ _STEPS = 80
 _TOLERANCE = 1e-5
 # A feature in fewer texts is chance.
 _LEAST_TEXTS = 3
-# Four bytes for a key and one for each head: a quarter more or fewer changes no figure.
-MOST_KEYS = 2_700_000 // (4 + len(HEADS))
+# Four bytes for a key and one for each head: with the second tier's file less than 5 MB.
+MOST_KEYS = 4_500_000 // (4 + len(HEADS))
 # One text in so many is learnt in disguise too.
 _DISGUISED = 0.08
 _LONGEST_LEARNT = 6_000
@@ -188,7 +190,7 @@ def _calibrate(
     told: Told,
 ) -> bytes:
     surfaces = {
-        surface.value: Mixture(tuple(mixed), tuple(mixed.values()), 1.0, 0.0)
+        surface.value: Mixture(tuple(mixed), tuple(mixed.values()), 1.0, 0.0, SUPPORT[surface])
         for surface, mixed in SURFACES.items()
     }
     scorer = Scorer(unpack(pack(heads=heads, surfaces=surfaces, keys=keys, weights=weights)))
@@ -207,16 +209,13 @@ def _calibrate(
         own = odds[surface] if surface else everything
         slope, shift = fit_tail(own[:, place], shares[surface] if surface else share_of_all)
         fitted.append(replace(head, slope=slope, shift=shift))
+    slopes = np.array([head.slope for head in fitted])
+    shifts = np.array([head.shift for head in fitted])
     for surface in Surface:
         mixture = surfaces[surface.value]
-        parts = [
-            odds[surface][:, place] * fitted[place].slope + fitted[place].shift - handicap
-            for place, handicap in zip(
-                map(HEADS.index, mixture.heads), mixture.handicaps, strict=True
-            )
-        ]
-        mixed = np.logaddexp.reduce(parts)
-        slope, shift = fit_tail(mixed, shares[surface])
+        joint = odds[surface] * slopes + shifts
+        mixed = [mix(dict(zip(HEADS, row, strict=True)), mixture) for row in joint.tolist()]
+        slope, shift = fit_tail(np.array(mixed), shares[surface])
         surfaces[surface.value] = replace(mixture, slope=slope, shift=shift)
     return pack(heads=fitted, surfaces=surfaces, keys=keys, weights=weights)
 

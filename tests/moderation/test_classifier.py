@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from moderation import scorer as scorer_module
-from moderation.artefact import unpack
+from moderation.artefact import Mixture, Support, unpack
 from moderation.classifier import (
     Classifier,
     get_classifier,
     get_first_tier,
     log_of_sum,
+    mix,
     score,
 )
 from moderation.scorer import Scorer, passages
@@ -34,6 +35,13 @@ def test_a_score_names_categories_rules_and_the_version() -> None:
     assert found.version == get_classifier().version
     assert found.categories[Category.INJECTION] >= 0.9
     assert not found.blocks
+
+
+def test_heads_that_support_lift_what_the_others_find_and_never_lower_it() -> None:
+    support = Support(("sexual", "hate"), floor=-2.0, weight=0.5)
+    mixture = Mixture(("comments",), (1.0,), 1.0, 0.0, support)
+    assert mix({"comments": 3.0, "sexual": 0.0, "hate": -9.0}, mixture) == pytest.approx(2.0 + 1.0)
+    assert mix({"comments": 3.0, "sexual": -2.0, "hate": -9.0}, mixture) == pytest.approx(2.0)
 
 
 def test_the_highest_category_is_the_top() -> None:
