@@ -53,7 +53,11 @@ def _support(before: Policy, after: Policy) -> Iterator[str]:
 
 
 def _numbers(limits: Limits) -> dict[str, float]:
-    return {"flag": limits.flag, "strict": limits.strict, "block": limits.block}
+    numbers = {"flag": limits.flag, "strict": limits.strict, "block": limits.block}
+    if limits.strict == limits.block:
+        # As it is where no number is given.
+        del numbers["strict"]
+    return numbers
 
 
 def _all(limits: Limits) -> str:
@@ -62,11 +66,13 @@ def _all(limits: Limits) -> str:
 
 def _compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{name} {_say(old[name])} → {_say(new[name])}" for name in new if old[name] != new[name]
+        f"{name} {_say(old.get(name), 'as block')} → {_say(new.get(name), 'as block')}"
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
     )
 
 
-def _say(value: float | None) -> str:
+def _say(value: float | None, otherwise: str = "as any") -> str:
     if value is None:
-        return "as any"
+        return otherwise
     return "never" if value == NEVER else f"{value:g}"

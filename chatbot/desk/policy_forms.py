@@ -96,7 +96,8 @@ def gather(said: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any
         if name.startswith("weight_") and value is not None
     }
     return {
-        "support_message": said["support_message"],
+        # A form's lines end as those of HTTP do.
+        "support_message": said["support_message"].replace("\r\n", "\n"),
         "limits": rows,
         "strikes": {**{name: said[name] for name in STRIKES}, "weights": weights},
     }

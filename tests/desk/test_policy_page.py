@@ -44,7 +44,8 @@ def fields_of(page: str) -> dict[str, str]:
         option = chosen or first
         found[name] = option[1] if option else ""
     for name, body in re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.S):
-        found[name] = unescape(body).strip()
+        # A browser ends lines as HTTP does.
+        found[name] = unescape(body).strip().replace("\n", "\r\n")
     return found
 
 
@@ -166,12 +167,15 @@ def test_what_two_policies_do_otherwise_is_said_line_by_line() -> None:
     data = read_default()
     limits = [row for row in data["limits"] if row.get("category") != "profanity"]
     limits.append({"surface": "input", "plan": "pro", "flag": 0.3})
+    anybody = next(row for row in limits if row["surface"] == "output" and "category" not in row)
+    limits[limits.index(anybody)] = {"surface": "output", "flag": 0.21, "block": 0.8}
     changed = {**data, "limits": limits, "support_message": "Call somebody."}
     lines = describe_changes(default_policy(), parse_policy(changed, version=1))
     assert lines == [
         "comment, profanity, any: no limits of its own any more",
-        "input, any, pro: new limits, flag 0.3, strict never, block never",
+        "input, any, pro: new limits, flag 0.3, block never",
         "input, profanity, any: no limits of its own any more",
+        "output, any, any: strict 0.5 → as block, block 0.9 → 0.8",
         "output, profanity, any: no limits of its own any more",
         "support message, now: Call somebody.",
     ]
