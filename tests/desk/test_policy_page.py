@@ -45,7 +45,7 @@ def fields_of(page: str) -> dict[str, str]:
         found[name] = option[1] if option else ""
     for name, body in re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.S):
         # A browser ends lines as HTTP does.
-        found[name] = unescape(body).strip().replace("\n", "\r\n")
+        found[name] = "\r\n".join(unescape(body).strip().splitlines())
     return found
 
 
