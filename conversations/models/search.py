@@ -69,7 +69,7 @@ class TermsMatchEach(TermsMatch):
     """The same, for rows that are few already: each is looked at.
 
     PostgreSQL cannot know how often words come together. It would rather read the index for all that
-    have them, which may be half of what somebody wrote, than look at a thousand rows.
+    have them, which may be half of what somebody wrote, than look at some hundred rows.
     """
 
     lookup_name = "match_each"

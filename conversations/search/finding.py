@@ -32,7 +32,7 @@ SPAN = 100
 
 # A person's newest entries are looked through first: a common word fills a page from these, and the
 # database need not fetch, only to sort them, all that have it.
-RECENT = 1_000
+RECENT = 400
 
 # Of all that must be there, and of some of which one must be.
 _Terms = tuple[list[int], list[int]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -16,16 +16,16 @@ from tests.factories import make_conversation
 
 @pytest.mark.usefixtures("valkey")
 def test_many_chores_are_few_tasks() -> None:
-    chores = [(str(uuid4()), "title") for _ in range(2 * MAX_TOLD)]
+    chores = [(uuid4(), "title") for _ in range(2 * MAX_TOLD)]
     for conversation_id, kind in chores:
         tell_chore(conversation_id, kind)
-    told: list[tuple[str, str]] = []
+    told: list[tuple[UUID, str]] = []
     tasks = 0
     with celery_app.connection_for_read() as broker, broker.SimpleQueue("celery") as tasks_told:
         while len(told) < len(chores):
             task = tasks_told.get(timeout=20)
             assert task.headers["task"] == TEND
-            told += [tuple(chore) for chore in task.payload[0][0]]
+            told += [(UUID(place), kind) for place, kind in task.payload[0][0]]
             task.ack()
             tasks += 1
     assert told == chores
