@@ -13,8 +13,8 @@ from moderation.types import Category, Hit, Span
 class Rule:
     """A pattern over normalised text, and what a text that has it scores at least.
 
-    Whatever meets the pattern has one of `needs` in it: looking for these first is ten times as
-    quick, and few texts have any.
+    Whatever meets the pattern has one of `needs` in it, and one of `also`: looking for these first
+    is ten times as quick, and few texts have both.
     """
 
     name: str
@@ -23,9 +23,15 @@ class Rule:
     blocks: bool
     pattern: re.Pattern[str]
     needs: tuple[str, ...]
+    also: tuple[str, ...] = ("",)
 
     def search(self, text: str) -> re.Match[str] | None:
-        return self.pattern.search(text) if any(map(text.__contains__, self.needs)) else None
+        has = text.__contains__
+        return (
+            self.pattern.search(text)
+            if any(map(has, self.needs)) and any(map(has, self.also))
+            else None
+        )
 
 
 _EARLIER = r"(?:all |any |every |each |the |your |my |of |these |those |previous |prior |above |earlier |preceding |other |given |initial |original |system |hidden |existing |current |safety )"
@@ -36,7 +42,7 @@ _ORDER_STEMS = (
     "polic", "programming", "constraints", "message", "context",
 )  # fmt: skip
 _DROP_STEMS = (
-    "ignore", "disregard", "forget", "over", "bypass", "discard", "dismiss", "neglect", "drop",
+    "ignore", "disregard", "forget", "overr", "bypass", "discard", "dismiss", "neglect", "drop",
     "erase", "delete", "skip", "not follow", "dont follow", "stop following",
 )  # fmt: skip
 # Quoting an attack to ask about it is not one.
@@ -46,7 +52,7 @@ RULES = (
     Rule(
         "override", Category.INJECTION, 0.93, False,
         re.compile(rf"{_ASKED_ABOUT}\b{_DROP} {_EARLIER}{{1,5}}{_ORDERS}\b"),
-        _ORDER_STEMS,
+        _ORDER_STEMS, _DROP_STEMS,
     ),
     Rule(
         "override-everything", Category.INJECTION, 0.93, False,
@@ -76,7 +82,7 @@ RULES = (
             r"amoral (?:ai|chatbot)|do anything now)|\bdo anything now\b.{0,200}\bdan\b|"
             r"\bstay (?:as|in character as) (?:a )?dan\b"
         ),
-        ("dan", "developer mode", "jailbr", "unfiltered", "uncensored", "evil", "amoral", "anything now"),
+        (" dan", "developer mode", "jailbr", "unfiltered", "uncensored", "evil", "amoral", "anything now"),
     ),
     Rule(
         "no-limits", Category.INJECTION, 0.9, False,
@@ -112,7 +118,7 @@ RULES = (
             r"\b(?:kill|gas|exterminate|lynch|hang|burn|shoot|slaughter) (?:all |every |the |those |these ){1,2}(?:fucking |dirty |filthy )?"
             r"(?:jews?|muslims?|blacks?|niggers?|gays?|faggots?|fags?|kikes?|immigrants?|mexicans?|spics?|arabs?|gypsies|trannies|women|whites|asians|chinks?|refugees)\b"
         ),
-        ("kill", "gas", "exterminate", "lynch", "hang", "burn", "shoot", "slaughter"),
+        ("kill ", "gas ", "exterminate ", "lynch ", "hang ", "burn ", "shoot ", "slaughter "),
     ),
     Rule(
         "urging", Category.SELF_HARM, 0.97, False,
