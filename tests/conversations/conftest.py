@@ -108,6 +108,12 @@ async def hosted(
         await get_registry().aclose()
 
 
+@pytest.fixture
+def held(settings: Settings) -> None:
+    """Let an answer out eighty characters behind what was judged of it."""
+    settings.MODERATION_HOLD_BACK = 80
+
+
 @pytest.fixture(scope="session")
 def cluster_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
     options = {"rdbcompression": "no"}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
-from uuid import UUID
 
 import pytest
 from pytest_django import Settings
@@ -14,17 +13,14 @@ from chatbot.accounts.models import LedgerEntry, User
 from chatbot.core.db import db_call
 from conversations import worker as worker_module
 from conversations.claims import MAX_CLAIMS, claim_waiting, load_claimed
-from conversations.contextcache.store import read_raw
 from conversations.eventlog import EventLog, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
-from conversations.events import Cursor, Event, EventType, parse_cursor
-from conversations.export import export_person
+from conversations.events import Cursor, Event, EventType
 from conversations.generations import Outcome
 from conversations.guarding import Noted
 from conversations.models import Conversation, Generation, Message, Screening, State
 from conversations.runner import GenerationRun
 from conversations.sealing import open_cipher, open_message
-from conversations.search.indexing import index_due
 from conversations.terminals import HALT_NOTICE
 from llm.conf import get_registry, set_overrides
 from llm.overrides import Override
@@ -34,6 +30,7 @@ from moderation.policies import current_policy
 from moderation.types import Surface
 from tests.conversations.conftest import ApiClient
 from tests.conversations.gates import new_gate
+from tests.conversations.guarded import FILLER, HARM, cut, read_on, read_until
 from tests.conversations.logs import find_key
 from tests.conversations.rows import (
     finish_claim,
@@ -48,14 +45,6 @@ from tests.fakes.provider_process import ScriptedProvider
 from tests.sse import Frame, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HARM = "exterminate all the immigrants"
-CANARY = "zyxwv"
-FILLER = (
-    "A garden wants water in the morning and shade at noon. Sow beans in May, when the soil is "
-    "warm, and keep the rows a hand apart. Slugs come at night after rain; a board laid on the "
-    "bed gathers them. Pick often, for plants that are picked go on giving until the first frost. "
-) * 3
 
 # Harmless, and in words that stand in much that is not.
 DOUBTED = (
@@ -72,24 +61,6 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def many_sends(settings: Settings) -> None:
     settings.SENDS_PER_MINUTE = {"free": 1000, "pro": 1000}
-
-
-@pytest.fixture
-def held(settings: Settings) -> None:
-    settings.MODERATION_HOLD_BACK = 80
-
-
-@pytest.fixture(
-    params=["memory", pytest.param("valkey", marks=[pytest.mark.redis, pytest.mark.process])]
-)
-def place(request: pytest.FixtureRequest) -> None:
-    """Keep the event log in memory, or in a server."""
-    if request.param == "valkey":
-        request.getfixturevalue("valkey")
-
-
-def cut(text: str, size: int) -> list[str]:
-    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 class RememberingLog(MemoryEventLog):
@@ -149,101 +120,6 @@ async def test_what_is_harmless_comes_whole_whatever_its_pieces(
     assert generation.state == State.COMPLETED
     assert log.text == FILLER
     assert not await db_call(ModerationOutbox.objects.exists)
-
-
-async def read_until(frames: AsyncIterator[Frame], wanted: str) -> list[Frame]:
-    seen: list[Frame] = []
-    async for frame in frames:
-        seen.append(frame)
-        if wanted in text_of(seen):
-            return seen
-    raise AssertionError(f"the stream ended with {text_of(seen)!r}")
-
-
-async def read_on(api: ApiClient, generation: str, after: str = "0-0") -> list[Frame]:
-    path = f"/generations/{generation}/events"
-    return [frame async for frame in api.stream("get", path, **{"Last-Event-ID": after})]
-
-
-async def test_a_late_find_leaves_nothing_on_any_surface(
-    place: None,
-    api: ApiClient,
-    user: User,
-    models: None,
-    event_log: EventLog,
-    provider: ScriptedProvider,
-) -> None:
-    harm = f"Dear {CANARY}, go and {HARM}"
-    # Nothing is held: all of it is told before the window that ends it.
-    provider.script({"chunks": [*cut(FILLER[:200], 10), f" {harm} ", FILLER], "hold_after": 21})
-    conversation = await api.new_conversation()
-    path = f"/conversations/{conversation}/messages"
-    async with running_worker(event_log):
-        async with aclosing(api.stream("post", path, {"content": "Beans?"})) as frames:
-            seen = await read_until(frames, HARM)
-            generation = seen[0].data["generationId"]
-            provider.release()
-            rest = [frame async for frame in frames]
-        assert [frame.event for frame in rest][-1] == "halted"
-        assert rest[-1].data == {"category": "hate", "notice": HALT_NOTICE}
-        assert CANARY not in str(rest)
-        # Another device, from the start and from where it stood.
-        for after in ("0-0", seen[0].id, seen[-1].id):
-            again = await read_on(api, generation, after)
-            assert again[-1].event == "halted"
-            assert CANARY not in str(again)
-        key = await db_call(find_key, generation)
-        entries = await event_log.read(key)
-        assert entries
-        assert CANARY not in str(entries)
-        view = (await api.read(conversation))["messages"][1]
-        assert (view["content"], view["status"]) == (HALT_NOTICE, "halted")
-        assert view["error"]["code"] == "hate"
-        await db_call(index_due, within_s=5)
-        found = await api.call("get", f"/conversations?q={CANARY}")
-        assert found.json()["items"] == []
-        exported = b"".join([part async for part in export_person(user)])
-        assert CANARY.encode() not in exported
-        assert CANARY not in str(await db_call(read_raw, UUID(conversation)))
-        provider.script({"chunks": ["More."]})
-        await api.send(conversation, "And then?")
-    asked = provider.requests()[1]["body"]
-    assert CANARY not in str(asked)
-    assert "Beans?" in str(asked)
-    row = await db_call(Conversation.objects.get, pk=conversation)
-    assert CANARY.encode() not in bytes(row.title_sealed or b"")
-    (note,) = await db_call(lambda: list(ModerationOutbox.objects.all()))
-    told = note.record
-    assert (told["action"], told["source"], told["message_seq"]) == ("halted", "answer", 2)
-    assert told["generation_id"] == generation
-
-
-async def test_who_follows_a_deleted_log_hears_its_end_at_once(
-    place: None,
-    api: ApiClient,
-    models: None,
-    held: None,
-    event_log: EventLog,
-    provider: ScriptedProvider,
-) -> None:
-    provider.script({"chunks": [*cut(FILLER[:400], 20), f" {HARM} ", FILLER], "hold_after": 20})
-    conversation = await api.new_conversation()
-    path = f"/conversations/{conversation}/messages"
-    async with (
-        running_worker(event_log),
-        aclosing(api.stream("post", path, {"content": "Beans?"})) as first,
-    ):
-        seen = await read_until(first, FILLER[:120])
-        events = f"/generations/{seen[0].data['generationId']}/events"
-        behind = {"Last-Event-ID": seen[0].id}
-        async with aclosing(api.stream("get", events, **behind)) as second:
-            await anext(second)
-            provider.release()
-            # The database would be asked after five seconds.
-            async with asyncio.timeout(4):
-                ends = [[frame async for frame in one][-1] for one in (first, second)]
-    assert [end.event for end in ends] == ["halted", "halted"]
-    assert parse_cursor(ends[0].id).attempt == 2
 
 
 async def test_the_call_to_the_model_ends_with_the_find(
