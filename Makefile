@@ -73,7 +73,7 @@ services: .venv/dev
 	$(BIN)/python -m tests.services $(BIN)/pytest --stores --reuse-db -m "not slow and not model" \
 		--ignore tests/accounts/test_limits_of_processes.py \
 		--numprocesses 3 --dist loadfile tests/core tests/audit tests/accounts tests/conversations \
-		tests/desk tests/moderation/test_events.py
+		tests/desk tests/moderation/test_events.py tests/bench/test_continuing.py
 
 # Drawn schedules of faults: `make faults N=10000`, or a round again: `make faults SEED=17`.
 faults: .venv/dev

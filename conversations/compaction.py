@@ -42,8 +42,9 @@ from moderation.models import Source
 
 logger = logging.getLogger(__name__)
 
-# Where nobody summed up for so many messages, the older ones are not caught up with.
-MAX_BACKLOG = 2_000
+# Where nobody summed up for so many messages, the older ones are not caught up with. A summary is due
+# before there are so many, however short they are (CONTEXT_TOKENS).
+MAX_BACKLOG = 10_000
 
 
 @dataclass(frozen=True, slots=True)

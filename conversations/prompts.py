@@ -40,7 +40,9 @@ class ContentUnavailable(ChatError):
 
 
 def window_of(spec: ModelSpec) -> Window:
-    return Window(spec.context_window, spec.answer_tokens, spec.fitting_scale)
+    """Return what prompts may fill of a model's window: CONTEXT_TOKENS and the answer at most."""
+    used = min(spec.context_window, settings.CONTEXT_TOKENS + spec.answer_tokens)
+    return Window(used, spec.answer_tokens, spec.fitting_scale)
 
 
 def smallest_room(plan: str, system: str, scale: Scale = UNKNOWN) -> int:
@@ -72,9 +74,9 @@ def read_sizes(
     conversation_id: UUID, leaf: int | None, models: Iterable[ModelSpec]
 ) -> list[StoredSize]:
     """Return the sizes of a branch's messages, newest first, until they fill any model's window."""
-    found = [(spec.context_window, spec.fitting_scale.least) for spec in models]
-    most = max((int(window / least) for window, least in found), default=0)
-    finest = max((least for _, least in found), default=1.0)
+    windows = [window_of(spec) for spec in models]
+    most = max((int(one.context / one.scale.least) for one in windows), default=0)
+    finest = max((one.scale.least for one in windows), default=1.0)
     sizes: list[StoredSize] = []
     for _, _, *columns in walk_range(conversation_id, leaf, tokens=most):
         stored = read_size(*columns)

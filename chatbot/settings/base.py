@@ -222,6 +222,9 @@ DRAIN_GRACE_S = env.seconds("DRAIN_GRACE_S", 20)
 EVENT_LOG_RETENTION_S = env.seconds("EVENT_LOG_RETENTION_S", 15 * 60)
 # Longer than most people think before they go on; afterwards the database is asked once.
 CONTEXT_CACHE_S = env.seconds("CONTEXT_CACHE_S", 15 * 60)
+# Of larger windows so much is used: what a turn costs and how long it takes do not grow with them.
+# Any message that is short enough to be sent fits.
+CONTEXT_TOKENS = env.number("CONTEXT_TOKENS", 48_000, least=1_000)
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT", "You are a helpful assistant. Answer clearly.")
 
 BUDGET_TOKENS = {

@@ -16,6 +16,7 @@ from conversations.prompts import (
     load_task,
     read_sizes,
     system_text,
+    window_of,
 )
 from conversations.sealing import open_cipher, seal_column
 from llm.catalog import ModelSpec
@@ -163,3 +164,21 @@ def test_counting_opens_no_message_and_stays_within_the_window(user: User, spec:
     assert 800 <= whole < 900
     narrow = replace(spec, context_window=500, answer_tokens=100)
     assert 300 <= count_prompt(read_sizes(conversation.pk, 8, [spec]), "", narrow) <= 400
+
+
+def test_of_a_large_window_no_more_is_used_than_is_set(
+    user: User, spec: ModelSpec, settings: Settings
+) -> None:
+    settings.CONTEXT_TOKENS = 1_000
+    wide = replace(spec, context_window=1_000_000)
+    conversation = make_conversation(user)
+    for seq in range(1, 401):
+        role = Role.USER if seq % 2 else Role.ASSISTANT
+        put_message(conversation, seq, "word " * 20, parent=seq - 1 or None, role=role)
+    generation = ask(conversation, 401, "And now?", parent=400)
+    task = load_task(generation, wide)
+    system = system_text(conversation, open_cipher(conversation))
+    sizes = read_sizes(conversation.pk, 401, [wide])
+    assert 500 <= count_prompt(sizes, system, wide) <= 1_000
+    assert 4 < len(task.prompt.turns) < len(sizes) < 150
+    assert window_of(wide).room(system) <= 1_000

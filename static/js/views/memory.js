@@ -90,7 +90,7 @@ function drawMemory({ version, summary, isCorrected, pinnedFacts, limits }) {
 
 function drawSummary(summary, isCorrected, pin) {
   if (summary === null) {
-    const text = "There is none yet: all that was said still fits into the model's window.";
+    const text = "There is none yet: all that was said is still told to the model, word for word.";
     return { elements: [h("p", { text })], read: () => ({}) };
   }
   let area = null;
