@@ -49,6 +49,32 @@ def read_runs(conversation_id: UUID, *, after: int, leaf: int | None) -> list[Ru
 
 def find_runs(forks: Sequence[Fork], *, after: int, leaf: int) -> list[Run] | None:
     """As `read_runs`, from the forks after a message up to the leaf, in order."""
+    runs, end = _descend(forks, leaf)
+    if end < after:
+        return None
+    if end > after:
+        runs.append((after + 1, end))
+    return runs[::-1]
+
+
+def find_on_branch(conversation_id: UUID, places: Iterable[int], *, leaf: int | None) -> set[int]:
+    """Return which of these messages stand on the branch that ends with `leaf`.
+
+    Costs one range of the index of forks, however many they are.
+    """
+    wanted = set(places)
+    if leaf is None or not wanted:
+        return set()
+    # Only what begins a run after the first of them matters: before it, all stand as it does.
+    lowest = min(wanted)
+    forks = _forks.tuples(conversation=conversation_id, after=lowest, leaf=leaf)
+    runs, end = _descend([(seq, parent) for seq, parent in forks], leaf)
+    runs.append((lowest, end))
+    return {place for place in wanted if any(start <= place <= last for start, last in runs)}
+
+
+def _descend(forks: Sequence[Fork], leaf: int) -> tuple[list[Run], int]:
+    """Return the runs that begin with a fork, from the leaf down, and where the rest ends."""
     runs: list[Run] = []
     seqs = [seq for seq, _ in forks]
     end, place = leaf, len(seqs)
@@ -57,11 +83,7 @@ def find_runs(forks: Sequence[Fork], *, after: int, leaf: int) -> list[Run] | No
         start, parent = forks[place]
         runs.append((start, end))
         end = parent or 0
-    if end < after:
-        return None
-    if end > after:
-        runs.append((after + 1, end))
-    return runs[::-1]
+    return runs, end
 
 
 def count_messages(runs: Iterable[Run]) -> int:

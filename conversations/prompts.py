@@ -101,7 +101,8 @@ def count_prompt(sizes: Iterable[StoredSize], system: str, spec: ModelSpec) -> i
     for place, tokens in enumerate(stored.fit(gauge) for stored in sizes):
         if not place and tokens > room:
             detail = {"tokens": tokens, "limit": room, "model": spec.name}
-            raise MessageTooLong(None if room else NO_ROOM, detail=detail)
+            said = f"The message has about {tokens:,} tokens; {room:,} fit beside the instructions."
+            raise MessageTooLong(said if room else NO_ROOM, detail=detail)
         if total + tokens > room:
             total = room
             break

@@ -13,7 +13,7 @@ from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.ids import uuid7
 from chatbot.core.prepared import PreparedSelect
 from conversations.context import Memory
-from conversations.forks import read_runs
+from conversations.forks import find_on_branch
 from conversations.models import Conversation, Message, Summary
 from conversations.notes import tell_notes
 from conversations.sealing import report_unreadable
@@ -73,11 +73,10 @@ def find_current(
 ) -> Summary | None:
     """Return the newest of a branch's summaries: the one that covers most of it."""
     newest = {one.covers_seq: one for one in reversed(summaries)}
-    kept = Message.objects.filter(conversation=conversation, seq__in=newest).order_by("-seq")
-    for covers in kept.values_list("seq", flat=True) if newest else ():
-        if read_runs(conversation.pk, after=covers, leaf=leaf) is not None:
-            return newest[covers]
-    return None
+    standing = find_on_branch(conversation.pk, newest, leaf=leaf)
+    kept = Message.objects.filter(conversation=conversation, seq__in=standing).order_by("-seq")
+    covers = kept.values_list("seq", flat=True).first() if standing else None
+    return newest[covers] if covers is not None else None
 
 
 @dataclass(frozen=True, slots=True)

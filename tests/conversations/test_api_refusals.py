@@ -139,6 +139,8 @@ async def test_a_message_beyond_the_window_is_refused_with_its_size(
     error = response.json()["error"]
     assert error["code"] == "message_too_long"
     assert error["detail"]["tokens"] > error["detail"]["limit"]
+    for number in error["detail"]["tokens"], error["detail"]["limit"]:
+        assert f"{number:,}" in error["message"]
 
 
 async def test_a_text_of_too_many_characters_is_refused_with_its_size_and_the_limit(

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
-from conversations.forks import find_runs, read_runs
+from conversations.forks import find_on_branch, find_runs, read_runs
 from conversations.history import PageRequest, read_conversation
 from conversations.models import Conversation, Message, Role
 from conversations.queries import MessageNotFound
@@ -103,6 +103,19 @@ def test_a_page_around_a_message_of_the_branch_has_it_and_leads_to_all_others(
     older = read_back(user, conversation, found, limit)
     newer = read_on(user, conversation, found, limit)
     assert older[: -len(found["messages"])] + newer == branch
+
+
+@some_trees
+@given(parents=trees(), data=st.data())
+def test_what_stands_on_a_branch_is_known_of_many_messages_at_once(
+    user: User, parents: list[int | None], data: st.DataObject
+) -> None:
+    conversation = grown(user, parents)
+    branch = branch_of(parents)
+    places = data.draw(st.sets(st.integers(1, len(parents) + 1)))
+    found = find_on_branch(conversation.pk, places, leaf=branch[-1])
+    assert found == places & set(branch)
+    assert find_on_branch(conversation.pk, places, leaf=None) == set()
 
 
 @some_trees

@@ -18,6 +18,7 @@ from conversations.search import finding
 from conversations.search.finding import SearchUnavailable, search_conversations
 from conversations.search.indexing import index_title
 from tests.bench.search import QUERIES, explain, fill, settle_database
+from tests.bench.statements import noted_statements, wrong_plans
 from tests.conversations.search.rows import index_all, marked, places, put_turn, search
 from tests.factories import make_conversation, make_person
 
@@ -216,7 +217,11 @@ def test_a_cursor_that_was_never_given_is_refused(user: User) -> None:
             search_conversations(user, "x", cursor=encode_position(at, identity), limit=3)
 
 
-def test_the_terms_are_looked_up_in_their_index(user: User) -> None:
+def test_the_terms_are_looked_up_in_their_index(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of these few messages as small a part as the newest are of very many.
+    monkeypatch.setattr(finding, "RECENT", 40)
     assert sum(fill(user, messages=600)) == 600
     settle_database()
     for text in QUERIES.values():
@@ -227,5 +232,12 @@ def test_the_terms_are_looked_up_in_their_index(user: User) -> None:
         else:
             assert "SCAN conversations_searchwords VIRTUAL TABLE INDEX" in plan
             assert "SCAN conversations_searchentry" not in plan
+    for text in QUERIES.values():
+        with noted_statements() as noted:
+            search(user, text, limit=10)
+        # The newest of a person are a range of the index by time, whatever is looked for in them.
+        asked = [one for one in noted if "conversations_searchentry" in one[0]]
+        assert asked
+        assert list(wrong_plans(asked)) == []
     found = search(user, QUERIES["a word of most messages"], limit=10)
     assert len(found) == 10
