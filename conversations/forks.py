@@ -65,7 +65,7 @@ def find_on_branch(conversation_id: UUID, places: Iterable[int], *, leaf: int | 
     wanted = set(places)
     if leaf is None or not wanted:
         return set()
-    # Only what begins a run after the first of them matters: before it, all stand as it does.
+    # What forks at the first of them, or before it, does not change whether that one stands here.
     lowest = min(wanted)
     forks = _forks.tuples(conversation=conversation_id, after=lowest, leaf=leaf)
     runs, end = _descend([(seq, parent) for seq, parent in forks], leaf)

@@ -22,19 +22,7 @@ STEP_WORDS = 40
 _WHOLE_WORDS = 90
 # A word costs about 300 bytes here; what people write repeats itself.
 _REMEMBERED_WORDS = 50_000
-# A phrase costs about as much. The windows of an answer share two thirds of theirs.
-_REMEMBERED_PHRASES = 30_000
 _NOTHING = -20.0
-
-
-def _count(times: NDArray[np.int64]) -> Floats:
-    """Return what words count that stand so often in a passage."""
-    shares: Floats = (1.0 + np.log(times)).astype(np.float32)
-    return shares
-
-
-# The same for all that a short passage can have.
-_SHARES = _count(np.arange(1, _WHOLE_WORDS + 1))
 
 
 def passages(count: int) -> Iterator[slice]:
@@ -59,8 +47,6 @@ class Scorer:
         self._shifts = np.array([head.shift for head in heads], dtype=np.float32)
         self._words: dict[str, Floats] = {}
         self._mended: dict[str, tuple[str, ...]] = {}
-        # By three neighbouring words: where the pair that begins there is known, and the triple.
-        self._phrases: dict[tuple[str, str, str], tuple[int, ...]] = {}
 
     def cut(self, text: str) -> list[str]:
         """Return the words of a normalised text; what was misspelt or joined on purpose is mended."""
@@ -93,16 +79,18 @@ class Scorer:
             return np.full(len(self._shifts), _NOTHING, dtype=np.float32)
         counted = Counter(words)
         vectors = self._read_words(list(counted))
+        phrases = hash_phrases(words)
         if len(words) <= _WHOLE_WORDS:
             # The windows of an answer that is being written, most of all that is judged.
-            rows = self._read_phrases(words)
+            rows = self._find(np.array(list(set(phrases)), dtype=np.uint32))
             best = self._weigh(np.array(list(counted.values())), vectors, rows)
         else:
-            best = self._weigh_passages(words, list(counted), vectors)
+            best = self._weigh_passages(words, list(counted), vectors, phrases)
         return best * self._factors + self._shifts
 
-    def _weigh_passages(self, words: Sequence[str], distinct: list[str], vectors: Floats) -> Floats:
-        phrases = hash_phrases(words)
+    def _weigh_passages(
+        self, words: Sequence[str], distinct: list[str], vectors: Floats, phrases: list[int]
+    ) -> Floats:
         places = {word: place for place, word in enumerate(distinct)}
         order = np.fromiter((places[word] for word in words), dtype=np.int64, count=len(words))
         rows = self._find(np.array(phrases, dtype=np.uint32))
@@ -118,40 +106,14 @@ class Scorer:
         highest: Floats = np.max(totals, axis=0)
         return highest
 
-    def _read_phrases(self, words: Sequence[str]) -> NDArray[np.int64]:
-        """Return where the weights of the known phrases are, each once."""
-        after = list(words[1:])
-        keys = list(zip(words, after, [*after[1:], ""], strict=False))
-        remembered = self._phrases
-        if missing := [key for key in keys if key not in remembered]:
-            if len(remembered) > _REMEMBERED_PHRASES:
-                remembered = self._phrases = {}
-                missing = keys
-            self._learn_phrases(missing, remembered)
-        known = {row for key in keys for row in remembered[key]}
-        return np.fromiter(known, dtype=np.int64, count=len(known))
-
-    def _learn_phrases(
-        self,
-        phrases: Sequence[tuple[str, str, str]],
-        remembered: dict[tuple[str, str, str], tuple[int, ...]],
-    ) -> None:
-        hashed = [hash_phrases([word for word in phrase if word]) for phrase in phrases]
-        # Of three words the pair that begins with the second is the next phrase's.
-        own = [(keys[0], keys[-1]) for keys in hashed]
-        rows = self._find(np.array(own, dtype=np.uint32)).tolist()
-        nothing = len(self._keys)
-        for phrase, found in zip(phrases, rows, strict=True):
-            remembered[phrase] = tuple(row for row in set(found) if row != nothing)
-
     def _weigh(
         self, counts: NDArray[np.int64], vectors: Floats, phrases: NDArray[np.int64]
     ) -> Floats:
         """Return what each head makes of a passage: its words, how often each, and its phrases."""
         # What says one word over and over says no more than the word; nothing like it was learnt.
         repeated = np.minimum(counts, len(counts))
-        is_short = len(counts) <= _WHOLE_WORDS
-        total: Floats = (_SHARES[repeated - 1] if is_short else _count(repeated)) @ vectors
+        shares = (1.0 + np.log(repeated)).astype(np.float32)
+        total: Floats = shares @ vectors
         total += PHRASES * self._weights[phrases].sum(axis=0, dtype=np.float32)
         total /= np.float32((len(counts) + SMOOTHING) ** 0.5)
         return total
