@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -305,6 +306,27 @@ async def test_the_list_of_models_is_asked_for_until_it_comes(
     async with page.expect_response("**/api/v1/models"):
         await page.reload()
     assert len(asked) == 2
+
+
+async def test_why_a_model_answered_is_told_though_the_list_comes_after_the_messages(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text="Fine.")
+    await send(page, "Hello")
+    await finished(page)
+    drawn = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await drawn.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/models", hold)
+    await page.reload()
+    reason = page.locator(".message-reason")
+    await expect(reason).to_have_text("only model here")
+    await expect(reason).to_have_attribute("title", "")
+    drawn.set()
+    await expect(reason).to_have_attribute("title", "No other kind of model is available here.")
 
 
 async def test_an_account_is_deleted_only_by_who_types_its_address(

@@ -33,7 +33,7 @@ export function createThread({ scroller, content, list, jump, top, bottom },
   let wanted = null;
   let pausedUntil = 0;
 
-  function drawMessages(messages, { busy, hasEnd }) {
+  function drawMessages(messages, { busy, hasEnd, models }) {
     const keys = new Set(messages.map((one) => one.key));
     for (const [key, view] of views) {
       if (keys.has(key)) continue;
@@ -45,14 +45,15 @@ export function createThread({ scroller, content, list, jump, top, bottom },
       if (place === memoryLine) place = place.nextElementSibling;
       let view = views.get(message.key);
       if (!view) {
-        view = { ...createMessage(message, act), message: null, context: "" };
+        view = { ...createMessage(message, act), message: null, context: "", models: null };
         views.set(message.key, view);
       }
       const last = hasEnd && index === messages.length - 1;
       const context = `${busy}${last}`;
-      if (view.message !== message || view.context !== context) {
+      // The list of models, which names what answered and says why, may come after the messages.
+      if (view.message !== message || view.context !== context || view.models !== models) {
         view.update(message, { busy, last });
-        Object.assign(view, { message, context });
+        Object.assign(view, { message, context, models });
       }
       if (view.element === place) place = place.nextElementSibling;
       else list.insertBefore(view.element, place);
@@ -67,11 +68,11 @@ export function createThread({ scroller, content, list, jump, top, bottom },
   }
 
   function draw() {
-    const { conversationId, messages, live, loading, olderCursor, newerCursor, summarySeq } = store.get();
+    const { conversationId, messages, live, loading, olderCursor, newerCursor, summarySeq, models } = store.get();
     const opened = drawnFor !== conversationId;
     const grewAbove = !opened && messages[0]?.key !== firstKey && messages.some(({ key }) => key === firstKey);
     const change = () => {
-      drawMessages(messages, { busy: Boolean(live), hasEnd: newerCursor === null });
+      drawMessages(messages, { busy: Boolean(live), hasEnd: newerCursor === null, models });
       drawMemoryLine(messages, summarySeq);
       top.hidden = !olderCursor;
       bottom.hidden = !newerCursor;
