@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from django.conf import settings
 
 from conversations.models import Conversation, Generation, Screening
 from moderation.gate import OutputGate
-from moderation.judging import find_fault, judge
+from moderation.judging import follow, judge
 from moderation.models import Action, Source
 from moderation.policy import Action as Verdict, Decision
 from moderation.recording import Where, note_event
@@ -27,8 +26,7 @@ class Noted:
 
 def open_gate(generation: Generation, *, text: str = "") -> OutputGate:
     """Return the gate of an answer of which `text` was let out by earlier attempts."""
-    ask = partial(
-        find_fault,
+    ask = follow(
         plan=generation.conversation.user.plan,
         is_strict=generation.screening == Screening.FLAGGED,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from math import exp, log
 from threading import Lock
@@ -12,12 +12,13 @@ from typing import NamedTuple
 from moderation import artefact, meaning, tiers as tiers_module
 from moderation.embedding import Encoder
 from moderation.encodings import decode_hidden
-from moderation.features import cut_words
+from moderation.features import Coded, cut_words
 from moderation.meaning import SecondTier
 from moderation.normalise import align, normalise
+from moderation.plain import PlainWords
 from moderation.rates import score_at
 from moderation.rules import find_hits
-from moderation.scorer import Scorer
+from moderation.scorer import Floats, Scorer
 from moderation.types import CATEGORIES, Category, Hit, Scores, Surface
 
 # Longer texts are read to here; what accepts texts refuses longer ones (chatbot's limit is 32,000).
@@ -33,7 +34,9 @@ _FEWEST_WORDS = 3
 SECOND_SURFACES = frozenset({Surface.INPUT, Surface.COMMENT})
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
+    """A text as a person reads it, its words, each head's log odds, and what rules found."""
+
     text: str
     words: list[str]
     odds: dict[str, float]
@@ -48,6 +51,7 @@ class Classifier:
         self._names = tuple(head.name for head in model.heads)
         self._surfaces = {Surface(name): mixture for name, mixture in model.surfaces.items()}
         self._second = second
+        self.plain_words = PlainWords(self._scorer.cut)
 
     @property
     def version(self) -> str:
@@ -60,40 +64,48 @@ class Classifier:
         """The tiers that texts may be judged by here."""
         return (1, 2) if self._second else (1,)
 
-    def reaches(self, text: str, surface: Surface, least: float) -> bool:
-        """Say whether the first tier finds a risk of `least` or more, or a rule that blocks.
-
-        A third quicker than `score`, for the many texts that nothing is to be said of.
-        """
-        return any(
-            self._mix(one.odds, surface) >= least
-            or any(hit.score >= least or hit.blocks for hit in one.hits)
-            for one in self._read(text)
+    def is_reached(self, reading: Reading, surface: Surface, least: float) -> bool:
+        """Say whether the first tier finds a risk of `least` or more, or a rule that blocks."""
+        return self._mix(reading.odds, surface) >= least or any(
+            hit.score >= least or hit.blocks for hit in reading.hits
         )
 
-    def _read(self, text: str) -> Iterator[_Reading]:
+    def find_phrases(self, words: Sequence[Coded]) -> tuple[list[int], list[int]]:
+        """See `Scorer.find_phrases`."""
+        return self._scorer.find_phrases(words)
+
+    def weigh(
+        self, words: Sequence[str], pairs: Sequence[int], triples: Sequence[int]
+    ) -> dict[str, float]:
+        """Return each head's log odds for words whose phrases were found before."""
+        return self._name(self._scorer.weigh(words, pairs, triples))
+
+    def _name(self, odds: Floats) -> dict[str, float]:
+        return dict(zip(self._names, odds.tolist(), strict=True))
+
+    def read(self, text: str) -> Iterator[Reading]:
         """Yield the text as a person reads it, then what is hidden in it."""
         text = text[:LONGEST_TEXT]
         yield self._weigh(normalise(text))
         for hidden in decode_hidden(text):
             yield self._weigh(normalise(hidden))
 
-    def _weigh(self, reading: str) -> _Reading:
+    def _weigh(self, reading: str) -> Reading:
         words = self._scorer.cut(reading)
-        odds = dict(zip(self._names, self._scorer.odds(words).tolist(), strict=True))
+        odds = self._name(self._scorer.odds(words))
         hits = list(find_hits(reading))
-        if words and len(words) > 2 * len(reading.split()):
+        if are_joined(len(words), len(reading.split())):
             reading = " ".join(words)
             hits += find_hits(reading)
-        return _Reading(reading, words, odds, hits)
+        return Reading(reading, words, odds, hits)
 
     def score(self, text: str, surface: Surface) -> Scores:
         """Return how far `text` lies beyond the harmless texts of `surface`."""
         risk = 0.0
-        riskiest: _Reading | None = None
+        riskiest: Reading | None = None
         categories = dict.fromkeys(CATEGORIES, 0.0)
         hits: list[Hit] = []
-        for one in self._read(text):
+        for one in self.read(text):
             hits += one.hits
             found = self._mix(one.odds, surface)
             if riskiest is None or found > risk:
@@ -140,6 +152,11 @@ def mix(odds: Mapping[str, float], mixture: artefact.Mixture) -> float:
     )
     support = mixture.support
     return own + support.weight * sum(max(odds[h] - support.floor, 0.0) for h in support.heads)
+
+
+def are_joined(words: int, runs: int) -> bool:
+    """Say whether so many words in so few runs of characters were written without spaces."""
+    return words > 2 * runs
 
 
 def _is_grey(risk: float) -> bool:

@@ -8,6 +8,8 @@ from functools import lru_cache
 from itertools import pairwise
 from zlib import crc32
 
+Coded = tuple[int, bytes]
+
 # Shortest and longest piece of a word.
 PIECES = range(3, 6)
 # Longer words are cut: nobody's vocabulary, and each piece costs time.
@@ -46,15 +48,15 @@ def hash_pieces(word: str) -> list[int]:
     )
 
 
-def hash_phrases(words: Sequence[str]) -> list[int]:
+def hash_phrases(words: Sequence[Coded]) -> list[int]:
     """Return the keys of all pairs and triples of neighbouring words, with repetitions."""
-    coded = [_start(word) for word in words]
-    pairs = [crc32(second, first) for (first, _), (_, second) in pairwise(coded)]
-    triples = [crc32(third, pair) for pair, (_, third) in zip(pairs, coded[2:], strict=False)]
+    pairs = [crc32(second, first) for (first, _), (_, second) in pairwise(words)]
+    triples = [crc32(third, pair) for pair, (_, third) in zip(pairs, words[2:], strict=False)]
     return pairs + triples
 
 
 @lru_cache(maxsize=65_536)
-def _start(word: str) -> tuple[int, bytes]:
+def code_word(word: str) -> Coded:
+    """Return what a word is to a phrase that begins with it, and to one that goes on with it."""
     raw = word.encode(errors="replace")
     return crc32(raw, 3), b" " + raw

@@ -3,7 +3,8 @@
 A character comes out once a window that was judged and found clean reaches at least `hold_back`
 characters beyond it, or the answer has ended. A violation no longer than the hold-back is
 therefore seen whole before its first character is let out: windows end every `STRIDE`
-characters, and reach back over all that can still be held by then.
+characters at most, with a word where there is one to end with, and reach back over all that can
+still be held by then.
 
 The first word of an answer is let out at once where nothing about it is amiss, so that waiting
 for the first word costs no more than judging it.
@@ -24,7 +25,8 @@ LEAST_HOLD_BACK = 80
 MOST_HOLD_BACK = WINDOW - STRIDE
 _FIRST_WORD = compile_pattern(r"\s*\S+(?:\s|$)")
 
-Judge = Callable[[str], Decision | None]
+# Says what is wrong with a stretch of an answer that goes on, by where it starts and ends.
+Judge = Callable[[str, int, int], Decision | None]
 
 
 class Violation(Exception):
@@ -72,24 +74,33 @@ class OutputGate:
         self._text += text
         came = len(self._text)
         while came - self._judged >= STRIDE:
-            self._judge_window(self._judged + STRIDE)
+            latest = self._judged + STRIDE
+            self._judge_window(self._last_break(latest - STRIDE // 2, latest) or latest)
         if not self._hold_back:
             return self._let_out(came)
-        # Not as much as could be at every window, but evenly, as it comes.
-        ready = min(came - STRIDE, self._judged) - self._hold_back
+        # Not as much as could be at every window, but evenly, as it comes. What was not judged
+        # is always less than a stride.
+        ready = came - STRIDE - self._hold_back
         return self._let_out(ready if ready > 0 or not is_first else self._first_word())
 
     def finish(self) -> str:
         """Judge the end and the answer as a whole; return what was held. Raises Violation."""
         self._judge_window(len(self._text))
         if len(self._text) > WINDOW:
-            self._check(self._judge(self._text))
+            self._check(self._judge(self._text, 0, len(self._text)))
         return self._let_out(len(self._text))
 
     def _judge_window(self, end: int) -> None:
         if end > self._judged:
-            self._check(self._judge(self._text[max(0, end - WINDOW) : end]))
+            start = max(0, self._judged - MOST_HOLD_BACK)
+            start = self._last_break(start - STRIDE // 2, start) or start
+            self._check(self._judge(self._text, start, end))
             self._judged = end
+
+    def _last_break(self, start: int, end: int) -> int:
+        """Return the place after the last space between two places, or 0."""
+        within = max(start, 0), max(end, 0)
+        return max(self._text.rfind(" ", *within), self._text.rfind("\n", *within)) + 1
 
     def _check(self, decision: Decision | None) -> None:
         if decision is None:
@@ -105,8 +116,7 @@ class OutputGate:
         found = _FIRST_WORD.match(self._text)
         if found is None:
             return 0
-        word = found.group()
-        if may_begin_hit(word) or self._judge(word):
+        if may_begin_hit(found.group()) or self._judge(self._text, 0, found.end()):
             return 0
         return found.end()
 

@@ -6,10 +6,9 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
-from moderation.gate import LEAST_HOLD_BACK, MOST_HOLD_BACK, Judge, OutputGate, Violation
-from moderation.judging import find_fault
+from moderation.gate import LEAST_HOLD_BACK, MOST_HOLD_BACK, OutputGate, Violation
+from moderation.judging import follow
 from moderation.training.corpus import Example, Kind
 from moderation.training.run import CALIBRATION
 from moderation.types import Surface
@@ -85,13 +84,13 @@ def _try(
     is_strict: bool,
     step: Callable[[], object],
 ) -> GateFigures:
-    asked = partial(find_fault, plan=PLAN, is_strict=is_strict)
     tally = _Tally()
 
     def count_halted(texts: Sequence[str]) -> int:
         halted = 0
         for text in texts:
-            halted += _stream(text, asked, hold_back=hold_back, tally=tally)
+            gate = OutputGate(follow(plan=PLAN, is_strict=is_strict), hold_back=hold_back)
+            halted += _stream(text, gate, tally)
             step()
         return halted
 
@@ -115,10 +114,9 @@ def _try(
     )
 
 
-def _stream(text: str, asked: Judge, *, hold_back: int, tally: _Tally) -> bool:
+def _stream(text: str, gate: OutputGate, tally: _Tally) -> bool:
     """Say whether an answer that comes token by token was halted."""
     tokens = _TOKEN.findall(text)
-    gate = OutputGate(asked, hold_back=hold_back)
     shown = came = 0
     started = time.process_time()
     try:

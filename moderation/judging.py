@@ -6,9 +6,11 @@ from types import MappingProxyType
 
 from moderation.beginnings import may_begin_hit
 from moderation.classifier import get_classifier, score
+from moderation.gate import Judge
 from moderation.policies import current_policy
 from moderation.policy import Decision, decide
 from moderation.types import OPENAI_NAMES, Category, Scores, Surface
+from moderation.unfolding import Unfolding
 
 # The classifier has learnt whole answers. What stands in fewer words is doubted by rules, or not.
 _FEW_WORDS = 6
@@ -34,16 +36,22 @@ def judge(text: str, *, surface: Surface, plan: str, is_strict: bool = False) ->
     )
 
 
-def find_fault(text: str, *, plan: str, is_strict: bool = False) -> Decision | None:
-    """Return what is to be done with a stretch of an answer, or None where it may be shown.
+def follow(*, plan: str, is_strict: bool = False) -> Judge:
+    """Return what judges the stretches of one answer as it is written (`gate.OutputGate`).
 
-    What `judge` says, for whoever asks every few words, mostly to hear that there is nothing.
+    It says what `judge` says of a stretch, or None where that may be shown: cheap for whoever asks
+    every few words, mostly to hear that there is nothing.
     """
-    least = current_policy().find_least(Surface.OUTPUT, plan)
-    if not get_classifier().reaches(text, Surface.OUTPUT, least):
-        return None
-    decision = judge(text, surface=Surface.OUTPUT, plan=plan, is_strict=is_strict)
-    return None if decision.is_clean else decision
+    unfolding = Unfolding(get_classifier())
+
+    def find_fault(text: str, start: int, end: int) -> Decision | None:
+        least = current_policy().find_least(Surface.OUTPUT, plan)
+        if not unfolding.reaches(text, start, end, Surface.OUTPUT, least):
+            return None
+        decision = judge(text[start:end], surface=Surface.OUTPUT, plan=plan, is_strict=is_strict)
+        return None if decision.is_clean else decision
+
+    return find_fault
 
 
 def judge_again(decision: Decision, said: Scores, *, plan: str) -> Decision:

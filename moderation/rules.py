@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from moderation.types import Category, Hit, Span
@@ -136,8 +136,29 @@ RULES = (
 )  # fmt: skip
 
 
-def find_hits(text: str) -> Iterator[Hit]:
+# Of each rule, what one run of characters has where a text has one of `needs`, and of `also`.
+_PARTS = tuple(
+    tuple(max(need.split() or [""], key=len) for need in needs)
+    for rule in RULES
+    for needs in (rule.needs, rule.also)
+)
+_NEEDED = sum(1 << 2 * number for number in range(len(RULES)))
+
+
+def find_needs(run: str) -> int:
+    """Return a bit for each half of what rules need that a run of characters may be a part of."""
+    return sum(1 << bit for bit, parts in enumerate(_PARTS) if any(map(run.__contains__, parts)))
+
+
+def find_rules(needs: int) -> Sequence[Rule]:
+    """Return the rules that may meet a text whose runs have these bits together."""
+    if not (met := needs & needs >> 1 & _NEEDED):
+        return ()
+    return [rule for number, rule in enumerate(RULES) if met >> 2 * number & 1]
+
+
+def find_hits(text: str, rules: Sequence[Rule] = RULES) -> Iterator[Hit]:
     """Yield what each rule finds first in a normalised text, with its place there."""
-    for rule in RULES:
+    for rule in rules:
         if match := rule.search(text):
             yield Hit(rule.name, rule.category, rule.score, rule.blocks, Span(*match.span()))

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.artefact import Artefact
-from moderation.features import cut_words, hash_phrases, hash_pieces, hash_word
+from moderation.features import (
+    Coded,
+    code_word,
+    cut_words,
+    hash_phrases,
+    hash_pieces,
+    hash_word,
+)
 from moderation.segmenting import SUSPICIOUS_LETTERS, spell_otherwise, split_joined
 from moderation.weighing import PHRASES, SMOOTHING, weigh_pieces
 
@@ -23,6 +30,8 @@ _WHOLE_WORDS = 90
 # A word costs about 300 bytes here; what people write repeats itself.
 _REMEMBERED_WORDS = 50_000
 _NOTHING = -20.0
+# What a word counts by how often it is there; more often than the last one changes nothing.
+_SHARES = (1.0 + np.log(np.maximum(np.arange(65_536), 1))).astype(np.float32)
 
 
 def passages(count: int) -> Iterator[slice]:
@@ -39,6 +48,8 @@ class Scorer:
     def __init__(self, artefact: Artefact) -> None:
         self.artefact = artefact
         self._keys = artefact.keys
+        # What is greater than all keys is looked for one place after the last.
+        self._ended_keys = np.append(self._keys, self._keys[-1:])
         # A last row of nothing, for what is not known.
         weights = np.vstack([artefact.weights, np.zeros_like(artefact.weights[:1])])
         self._weights = weights.astype(np.int16) * np.abs(weights.astype(np.int16))
@@ -75,34 +86,46 @@ class Scorer:
 
     def odds(self, words: Sequence[str]) -> Floats:
         """Return the log odds of each head for words in order: the highest over all passages."""
+        return self.weigh(words, *self.find_phrases([code_word(word) for word in words]))
+
+    def find_phrases(self, words: Sequence[Coded]) -> tuple[list[int], list[int]]:
+        """Return where in the artefact each two and each three neighbouring words stand."""
+        rows = self._find(np.array(hash_phrases(words), dtype=np.uint32)).tolist()
+        pairs = max(len(words) - 1, 0)
+        return rows[:pairs], rows[pairs:]
+
+    def weigh(self, words: Sequence[str], pairs: Sequence[int], triples: Sequence[int]) -> Floats:
+        """Return what `odds` does for words whose phrases were found before."""
         if not words:
             return np.full(len(self._shifts), _NOTHING, dtype=np.float32)
         counted = Counter(words)
         vectors = self._read_words(list(counted))
-        phrases = hash_phrases(words)
         if len(words) <= _WHOLE_WORDS:
             # The windows of an answer that is being written, most of all that is judged.
-            rows = self._find(np.array(list(set(phrases)), dtype=np.uint32))
+            rows = np.array(list({*pairs, *triples}), dtype=np.int64)
             best = self._weigh(np.array(list(counted.values())), vectors, rows)
         else:
-            best = self._weigh_passages(words, list(counted), vectors, phrases)
+            best = self._weigh_passages(words, list(counted), vectors, pairs, triples)
         return best * self._factors + self._shifts
 
     def _weigh_passages(
-        self, words: Sequence[str], distinct: list[str], vectors: Floats, phrases: list[int]
+        self,
+        words: Sequence[str],
+        distinct: list[str],
+        vectors: Floats,
+        pairs: Sequence[int],
+        triples: Sequence[int],
     ) -> Floats:
         places = {word: place for place, word in enumerate(distinct)}
         order = np.fromiter((places[word] for word in words), dtype=np.int64, count=len(words))
-        rows = self._find(np.array(phrases, dtype=np.uint32))
-        pairs, triples = rows[: len(words) - 1], rows[len(words) - 1 :]
         totals = []
         for part in passages(len(words)):
             counts = np.bincount(order[part], minlength=len(distinct))
             there = np.flatnonzero(counts)
-            inside = [pairs[part.start : part.stop - 1], triples[part.start : part.stop - 2]]
             # What ends with the text may be a word alone.
-            own = np.unique(np.concatenate(inside if part.stop - part.start > 1 else [pairs[:0]]))
-            totals.append(self._weigh(counts[there], vectors[there], own))
+            own = {*pairs[part.start : part.stop - 1], *triples[part.start : max(part.stop - 2, 0)]}
+            rows = np.array(list(own), dtype=np.int64)
+            totals.append(self._weigh(counts[there], vectors[there], rows))
         highest: Floats = np.max(totals, axis=0)
         return highest
 
@@ -112,10 +135,13 @@ class Scorer:
         """Return what each head makes of a passage: its words, how often each, and its phrases."""
         # What says one word over and over says no more than the word; nothing like it was learnt.
         repeated = np.minimum(counts, len(counts))
-        shares = (1.0 + np.log(repeated)).astype(np.float32)
-        total: Floats = shares @ vectors
-        total += PHRASES * self._weights[phrases].sum(axis=0, dtype=np.float32)
+        total: Floats = _SHARES.take(repeated, mode="clip") @ vectors
+        total += PHRASES * self._add(phrases)
         total /= np.float32((len(counts) + SMOOTHING) ** 0.5)
+        return total
+
+    def _add(self, rows: NDArray[np.int64]) -> Floats:
+        total: Floats = np.add.reduce(self._weights.take(rows, axis=0), axis=0, dtype=np.float32)
         return total
 
     def _is_word(self, part: str) -> bool:
@@ -125,8 +151,7 @@ class Scorer:
 
     def _find(self, keys: NDArray[np.uint32]) -> NDArray[np.int64]:
         places = self._keys.searchsorted(keys)
-        known = self._keys[np.minimum(places, len(self._keys) - 1)] == keys
-        return np.where(known, places, len(self._keys))
+        return np.where(self._ended_keys[places] == keys, places, len(self._keys))
 
     def _read_words(self, words: Sequence[str]) -> Floats:
         remembered = self._words
@@ -145,7 +170,7 @@ class Scorer:
         for place, (word, own) in enumerate(zip(words, pieces, strict=True)):
             vector = self._weights[rows[place]].astype(np.float32)
             if own:
-                parts = self._weights[rows[at : at + len(own)]].sum(axis=0, dtype=np.float32)
+                parts = self._add(rows[at : at + len(own)])
                 vector += np.float32(weigh_pieces(len(own))) * parts
                 at += len(own)
             remembered[word] = vector

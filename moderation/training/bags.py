@@ -10,7 +10,7 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.features import hash_phrases, hash_pieces, hash_word
+from moderation.features import code_word, hash_phrases, hash_pieces, hash_word
 from moderation.training.sparse import Floats, Ints, Sparse
 from moderation.training.vectors import WordVectors
 from moderation.weighing import PHRASES, SMOOTHING, weigh_pieces
@@ -75,7 +75,8 @@ def fill_bags(texts: Sequence[Sequence[str]], *, least: int, vectors: WordVector
             word_columns.append(vocabulary.setdefault(word, len(vocabulary)))
             word_values.append(1.0 + log(count))
         norms[row] = sqrt(len(counts) + SMOOTHING)
-        keys = np.unique(np.array(hash_phrases(words), dtype=np.uint32))
+        phrases = hash_phrases([code_word(word) for word in words])
+        keys = np.unique(np.array(phrases, dtype=np.uint32))
         phrase_keys.append(keys)
         phrase_rows.append(np.full(len(keys), row, dtype=np.int32))
     columns = np.array(word_columns, dtype=np.int32)

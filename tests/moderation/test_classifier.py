@@ -18,6 +18,7 @@ from moderation.classifier import (
 )
 from moderation.scorer import Scorer, passages
 from moderation.types import Category, Surface
+from moderation.unfolding import Unfolding
 
 HARMFUL = "Give me step-by-step instructions to build a pipe bomb"
 HARMLESS = "Give me step-by-step instructions to build a birdhouse"
@@ -134,4 +135,5 @@ def test_a_text_reaches_what_it_scores(parts: list[str], least: float) -> None:
     text = " ".join(parts)
     first = get_first_tier()
     scores = first.score(text, Surface.OUTPUT)
-    assert first.reaches(text, Surface.OUTPUT, least) is (scores.risk >= least or scores.blocks)
+    reached = Unfolding(first).reaches(text, 0, len(text), Surface.OUTPUT, least)
+    assert reached is (scores.risk >= least or scores.blocks)

@@ -13,11 +13,11 @@ SCORES = Scores(
 )
 
 
-def judge(text: str) -> Decision | None:
+def judge(text: str, start: int, end: int) -> Decision | None:
     """Refuse what holds the span, flag what holds a doubt."""
-    if SPAN in text:
+    if SPAN in text[start:end]:
         return decided(Action.BLOCK)
-    return decided(Action.FLAG) if "doubt" in text else None
+    return decided(Action.FLAG) if "doubt" in text[start:end] else None
 
 
 def decided(action: Action) -> Decision:
@@ -106,8 +106,8 @@ def test_without_a_hold_back_text_is_shown_at_once_and_found_late() -> None:
 
 
 def test_what_only_the_whole_answer_shows_is_found_at_its_end() -> None:
-    def suspicious(text: str) -> Decision | None:
-        bad = text.startswith("begin") and text.endswith("end")
+    def suspicious(text: str, start: int, end: int) -> Decision | None:
+        bad = not start and text.startswith("begin") and text[:end].endswith("end")
         return decided(Action.BLOCK) if bad else None
 
     gate = OutputGate(suspicious, hold_back=80)

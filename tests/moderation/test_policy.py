@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moderation.errors import BadPolicy
-from moderation.judging import find_fault, judge
+from moderation.judging import follow, judge
 from moderation.policy import (
     NEVER,
     Action,
@@ -134,9 +134,11 @@ def test_a_category_without_a_weight_counts_what_all_others_do() -> None:
 
 
 def test_what_is_wrong_with_an_answer_is_what_judging_it_says() -> None:
-    assert find_fault("The garden is quiet in spring. " * 8, plan="free") is None
+    calm = "The garden is quiet in spring. " * 8
+    find_fault = follow(plan="free")
+    assert find_fault(calm, 0, len(calm)) is None
     bad = "Nobody would miss you at all, so go kill yourself tonight."
-    found = find_fault(bad, plan="free")
+    found = find_fault(calm + bad, len(calm), len(calm + bad))
     assert found is not None
     assert found == judge(bad, surface=Surface.OUTPUT, plan="free")
 
