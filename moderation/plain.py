@@ -38,6 +38,11 @@ class Plain(NamedTuple):
     ends_with_letter: bool
     is_digits: bool
 
+    @property
+    def is_edge(self) -> bool:
+        """Whether this may go on with what stands before it."""
+        return self.begins_with_letter or self.is_digits
+
 
 class PlainWords(dict[str, Plain | None]):
     """Reads each run of characters once; None is what cannot be read by itself."""

@@ -72,6 +72,10 @@ RULES = (
             r"(?:prompts?|instructions?|message|rules|guidelines|directives)\b"
         ),
         ("prompt", "instruction", "message", "rules", "guideline", "directive"),
+        (
+            "reveal", "print", "show", "repeat", "output", "display", "leak", "tell me", "give me",
+            "write out", "reproduce", "dump", "expose",
+        ),
     ),
     Rule(
         "persona", Category.INJECTION, 0.95, False,
@@ -100,7 +104,8 @@ RULES = (
             r"|\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|(?:^|\n)\s*#{2,4} ?(?:system|new instructions?)\b ?:"
             r"|(?:^|\n)\s*\[?(?:system|admin|developer)(?: message| prompt| override)?\]? ?: ?(?:you (?:are|must)|ignore|new|override)"
         ),
-        ("<|", "[", "<<", "</sys", "<start", "<end", "##", "system", "admin", "developer"),
+        ("<|", "inst", "sys", "_of_turn", "admin", "developer"),
+        ("<", "[", ":"),
     ),
     Rule(
         "minors", Category.MINORS, 0.995, True,

@@ -31,7 +31,7 @@ _WHOLE_WORDS = 90
 _REMEMBERED_WORDS = 50_000
 _NOTHING = -20.0
 # What a word counts by how often it is there; more often than the last one changes nothing.
-_SHARES = (1.0 + np.log(np.maximum(np.arange(65_536), 1))).astype(np.float32)
+_SHARES = np.append(0.0, 1.0 + np.log(np.arange(1, 65_536))).astype(np.float32)
 
 
 def passages(count: int) -> Iterator[slice]:
@@ -40,6 +40,24 @@ def passages(count: int) -> Iterator[slice]:
     if count > _WHOLE_WORDS:
         for start in range(0, count - WINDOW_WORDS + STEP_WORDS, STEP_WORDS):
             yield slice(start, min(start + WINDOW_WORDS, count))
+
+
+def _join(
+    counts: NDArray[np.int64],
+    distinct: int | NDArray[np.int64],
+    vectors: Floats,
+    phrases: Floats,
+) -> Floats:
+    """Return what each head makes of a passage: of its words, how often each, and its phrases.
+
+    Or of several passages, of which all but the words' vectors then have a row each.
+    """
+    # What says one word over and over says no more than the word; nothing like it was learnt.
+    shares = _SHARES.take(np.minimum(counts, distinct), mode="clip")
+    total: Floats = shares @ vectors
+    total += PHRASES * phrases
+    total /= (distinct + SMOOTHING) ** 0.5
+    return total
 
 
 class Scorer:
@@ -102,8 +120,8 @@ class Scorer:
         vectors = self._read_words(list(counted))
         if len(words) <= _WHOLE_WORDS:
             # The windows of an answer that is being written, most of all that is judged.
-            rows = np.array(list({*pairs, *triples}), dtype=np.int64)
-            best = self._weigh(np.array(list(counted.values())), vectors, rows)
+            phrases = self._add([*{*pairs, *triples}])
+            best = _join(np.array([*counted.values()]), len(counted), vectors, phrases)
         else:
             best = self._weigh_passages(words, list(counted), vectors, pairs, triples)
         return best * self._factors + self._shifts
@@ -118,29 +136,20 @@ class Scorer:
     ) -> Floats:
         places = {word: place for place, word in enumerate(distinct)}
         order = np.fromiter((places[word] for word in words), dtype=np.int64, count=len(words))
-        totals = []
-        for part in passages(len(words)):
-            counts = np.bincount(order[part], minlength=len(distinct))
-            there = np.flatnonzero(counts)
-            # What ends with the text may be a word alone.
-            own = {*pairs[part.start : part.stop - 1], *triples[part.start : max(part.stop - 2, 0)]}
-            rows = np.array(list(own), dtype=np.int64)
-            totals.append(self._weigh(counts[there], vectors[there], rows))
-        highest: Floats = np.max(totals, axis=0)
+        parts = list(passages(len(words)))
+        counts = np.array([np.bincount(order[part], minlength=len(distinct)) for part in parts])
+        phrases = np.array(
+            [
+                # What ends with the text may be a word alone.
+                self._add([*{*pairs[p.start : p.stop - 1], *triples[p.start : max(p.stop - 2, 0)]}])
+                for p in parts
+            ]
+        )
+        there = np.count_nonzero(counts, axis=1, keepdims=True)
+        highest: Floats = np.max(_join(counts, there, vectors, phrases), axis=0)
         return highest
 
-    def _weigh(
-        self, counts: NDArray[np.int64], vectors: Floats, phrases: NDArray[np.int64]
-    ) -> Floats:
-        """Return what each head makes of a passage: its words, how often each, and its phrases."""
-        # What says one word over and over says no more than the word; nothing like it was learnt.
-        repeated = np.minimum(counts, len(counts))
-        total: Floats = _SHARES.take(repeated, mode="clip") @ vectors
-        total += PHRASES * self._add(phrases)
-        total /= np.float32((len(counts) + SMOOTHING) ** 0.5)
-        return total
-
-    def _add(self, rows: NDArray[np.int64]) -> Floats:
+    def _add(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
         total: Floats = np.add.reduce(self._weights.take(rows, axis=0), axis=0, dtype=np.float32)
         return total
 

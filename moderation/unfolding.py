@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
@@ -14,8 +12,6 @@ from moderation.features import Coded
 from moderation.plain import Plain
 from moderation.rules import find_hits, find_rules
 from moderation.types import Surface
-
-_RUN = re.compile(r"\S+")
 
 
 class Unfolding:
@@ -29,12 +25,12 @@ class Unfolding:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._read_to = 0
-        # Of each run of characters without a space: where it starts, what it says, its first word's
-        # number, and the number of the run that a plain stretch that ends with it begins after.
-        self._starts: list[int] = []
+        # Runs of characters without a space, what each needs of rules, and its first word's number.
         self._runs: list[Plain | None] = []
+        self._needs: list[int] = []
         self._firsts: list[int] = []
-        self._odds: list[int] = []
+        # What begins with this run or before it is not plain.
+        self._odd = -1
         self._words: list[str] = []
         self._coded: list[Coded] = []
         # Of each two and each three words, by the first of them.
@@ -52,63 +48,58 @@ class Unfolding:
     def read(self, text: str, start: int, end: int) -> Iterable[Reading]:
         """Yield what `Classifier.read` yields for `text[start:end]`."""
         self._go_on(text, end)
-        first = bisect_left(self._starts, start)
-        if not self._is_plain(text, start, end, first):
-            return self._classifier.read(text[start:end])
-        return [self._weigh(text[start:end], first)]
+        stretch = text[start:end]
+        if end == self._read_to and end - start <= LONGEST_TEXT and not _is_within_run(text, start):
+            first = len(self._runs) - len(stretch.split())
+            if self._odd < first and not self._is_joined(first):
+                return [self._weigh(stretch, first)]
+        return self._classifier.read(stretch)
 
-    def _is_plain(self, text: str, start: int, end: int, first: int) -> bool:
-        if end != self._read_to or end - start > LONGEST_TEXT or _is_within_run(text, start):
-            return False
+    def _is_joined(self, first: int) -> bool:
         runs = len(self._runs) - first
-        if runs <= 0:
-            return True
-        words = len(self._words) - self._firsts[first]
-        return self._odds[-1] < first and not are_joined(words, runs)
+        return runs > 0 and are_joined(len(self._words) - self._firsts[first], runs)
 
     def _go_on(self, text: str, end: int) -> None:
         if end <= self._read_to:
             return
         if self._runs and _is_within_run(text, self._read_to):
-            self._read_to = self._take_back()
-        known = len(self._words)
-        plain_words, add = self._classifier.plain_words, self._add
-        for match in _RUN.finditer(text, self._read_to, end):
-            add(match.start(), plain_words[match.group()])
+            self._read_to = self._take_back(text)
+        runs, words, coded = self._runs, self._words, self._coded
+        known = len(words)
+        for run in map(self._classifier.plain_words.__getitem__, text[self._read_to : end].split()):
+            runs.append(run)
+            self._firsts.append(len(words))
+            self._needs.append(run.needs if run else 0)
+            if run is None or run.is_edge:
+                self._odd = max(self._odd, self._find_odd(run))
+            if run:
+                words += run.words
+                coded += run.coded
         self._read_to = end
         before = min(known, 2)
-        pairs, triples = self._classifier.find_phrases(self._coded[known - before :])
+        pairs, triples = self._classifier.find_phrases(coded[known - before :])
         self._pairs += pairs[max(before - 1, 0) :]
         self._triples += triples
 
-    def _take_back(self) -> int:
+    def _take_back(self, text: str) -> int:
         """Forget the last run, which has grown; return where it starts."""
+        start = self._read_to
+        while start and not text[start - 1].isspace():
+            start -= 1
         first = self._firsts.pop()
         self._runs.pop()
-        self._odds.pop()
+        self._needs.pop()
         del self._words[first:]
         del self._coded[first:]
         del self._pairs[max(first - 1, 0) :]
         del self._triples[max(first - 2, 0) :]
-        return self._starts.pop()
+        return start
 
-    def _add(self, start: int, run: Plain | None) -> None:
-        number = len(self._runs)
-        odd = self._odds[-1] if number else -1
+    def _find_odd(self, run: Plain | None) -> int:
+        """Return from which run on the last one may be a part of something hidden, or -1."""
+        number = len(self._runs) - 1
         if run is None:
-            odd = number
-        elif run.is_digits or run.begins_with_letter:
-            odd = max(odd, self._find_odd(run, number))
-        self._starts.append(start)
-        self._runs.append(run)
-        self._firsts.append(len(self._words))
-        self._odds.append(odd)
-        if run:
-            self._words += run.words
-            self._coded += run.coded
-
-    def _find_odd(self, run: Plain, number: int) -> int:
-        """Return the run from which on this one may be a part of something hidden, or -1."""
+            return number
         last = self._runs[number - 1] if number else None
         if last and last.is_digits and run.is_digits:
             return number - 1
@@ -119,11 +110,10 @@ class Unfolding:
         return -1
 
     def _weigh(self, stretch: str, first: int) -> Reading:
-        runs = self._runs[first:]
-        start = self._firsts[first] if runs else len(self._words)
+        start = self._firsts[first] if first < len(self._runs) else len(self._words)
         words = self._words[start:]
         odds = self._classifier.weigh(words, self._pairs[start:], self._triples[start:])
-        rules = find_rules(reduce(or_, [run.needs for run in runs if run], 0))
+        rules = find_rules(reduce(or_, self._needs[first:], 0))
         reading = stretch.translate(TABLE)
         return Reading(reading, words, odds, list(find_hits(reading, rules)) if rules else [])
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 import pytest
 from hypothesis import given, strategies as st
 
 from moderation.classifier import find_spans
 from moderation.normalise import normalise
-from moderation.rules import RULES, Rule, find_hits
+from moderation.rules import RULES, Rule, find_hits, find_needs, find_rules
 from moderation.types import Category
 
 
@@ -72,3 +75,4 @@ def test_whatever_meets_a_rule_has_what_is_looked_for_first(
 ) -> None:
     text = data.draw(st.from_regex(rule.pattern))
     assert rule.search(text)
+    assert rule in find_rules(reduce(or_, map(find_needs, text.split()), 0))
