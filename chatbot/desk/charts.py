@@ -10,6 +10,8 @@ WIDTH, HEIGHT = 900, 220
 GAP = 0.25
 # More cannot be told apart by their colour: what is beyond shares the last one.
 COLOURS = 6
+# So many lines across at most.
+LINES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Chart:
     blocks: Sequence[Block]
     # Days that are named below, each with its place.
     names: Sequence[tuple[float, str]]
+    # Lines across, each with the number of events that it stands for.
+    lines: Sequence[tuple[float, int]]
     most: int
     width: int = WIDTH
     height: int = HEIGHT
@@ -56,4 +60,16 @@ def stack(categories: Sequence[str], volume: Sequence[tuple[date, Sequence[int]]
         for place, (day, _) in enumerate(volume)
         if place % every == 0
     ]
-    return Chart(blocks, names, most)
+    lines = [(round(HEIGHT * (1 - count / most), 2), count) for count in _scale(most)]
+    return Chart(blocks, names, lines, most)
+
+
+def _scale(most: int) -> range:
+    """Return the round numbers, zero left out, that part a scale that ends at `most`."""
+    if not most:
+        return range(0)
+    size = 1
+    while most > LINES * size * 10:
+        size *= 10
+    step = next(size * one for one in (1, 2, 5, 10) if most <= LINES * size * one)
+    return range(step, most + 1, step)

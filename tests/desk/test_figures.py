@@ -69,6 +69,18 @@ def test_bars_are_as_high_as_their_share_of_the_largest_day() -> None:
     assert stack([], [(date(2026, 11, 1), [])]).blocks == []
 
 
+@pytest.mark.parametrize(
+    ("most", "counts"),
+    [(0, []), (1, [1]), (4, [1, 2, 3, 4]), (7, [2, 4, 6]), (37, [10, 20, 30]), (950, [500])],
+)
+def test_lines_across_stand_for_few_round_numbers(most: int, counts: list[int]) -> None:
+    chart = stack(["hate"], [(date(2026, 11, 1), [most])])
+    assert [count for _, count in chart.lines] == counts
+    assert all(
+        y == pytest.approx(HEIGHT * (1 - count / most), abs=0.01) for y, count in chart.lines
+    )
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_page_shows_them_for_days_that_may_be_chosen(desk: Client, person: User) -> None:
     empty = desk.get(PAGE).content.decode()
