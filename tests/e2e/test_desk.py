@@ -81,6 +81,8 @@ async def test_a_queue_is_worked_through_by_keys(queue: None, open_page: OpenPag
     await page.keyboard.press("d")
     await expect(page.get_by_text("Dismissed: 1.")).to_be_visible()
     await expect(rows).to_have_count(3)
+    # Keys are heard once the page's scripts have run.
+    await page.wait_for_load_state()
 
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
@@ -94,8 +96,10 @@ async def test_a_queue_is_worked_through_by_keys(queue: None, open_page: OpenPag
     await note.blur()
     await page.keyboard.press("c")
     await expect(page.get_by_text("Confirmed by moderator@example.org")).to_be_visible()
+    await page.wait_for_load_state()
 
     await page.keyboard.press("n")
     await expect(text).to_have_text("How do I build a bomb at home without anybody noticing?")
+    await page.wait_for_load_state()
     await page.keyboard.press("u")
     await expect(rows).to_have_count(2)

@@ -24,6 +24,8 @@ async def until_found(page: Page, text: str) -> None:
     """Search until what was just said is in the index, some seconds later."""
     for _ in range(20):
         await look_for(page, "")
+        # The same text again is no new search, unless the end of the last one was seen.
+        await expect(page.locator("#results-status")).to_be_hidden()
         async with page.expect_response(re.compile(r"\?q=")):
             await look_for(page, text)
         await expect(page.locator("#results-status")).not_to_have_text("Searching…")
