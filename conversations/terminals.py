@@ -18,7 +18,7 @@ from moderation.types import Category
 
 logger = logging.getLogger(__name__)
 
-HALT_NOTICE = "This answer was withdrawn."
+HALT_NOTICE = "Withdrawn: this went against the rules of this service."
 
 
 def halt_notice(category: Category) -> str:

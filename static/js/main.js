@@ -104,7 +104,7 @@ function sayEnd(answer) {
   const words = {
     done: text.length <= 400 ? `Parley answered: ${text}` : "The answer is finished.",
     stopped: "Stopped.",
-    halted: `The answer was withdrawn. ${answer.notice ?? ""}`,
+    halted: answer.notice || "The answer was withdrawn.",
     failed: `The answer failed. ${answer.error?.message ?? ""}`,
   };
   announce(words[answer.status] ?? "");

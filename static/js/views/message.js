@@ -52,7 +52,8 @@ function createAnswer(first, act) {
   const again = iconButton("again", "Write another answer", () => act.regenerate(message));
   const model = h("span", { class: "message-model" });
   const reason = h("span", { class: "message-reason" });
-  const actions = h("div", { class: "message-actions" }, copy, up, down, again, model, reason);
+  const origin = h("div", { class: "message-origin" }, model, reason);
+  const actions = h("div", { class: "message-actions" }, copy, up, down, again, origin);
   const element = h("article", { class: "message message-assistant" },
     h("h2", { class: "sr-only", text: "Parley answered" }), body, note, actions);
   let drawn = { text: null, final: false };
