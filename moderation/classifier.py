@@ -24,7 +24,6 @@ from moderation.types import CATEGORIES, Category, Hit, Scores, Surface
 # Longer texts are read to here; what accepts texts refuses longer ones (chatbot's limit is 32,000).
 LONGEST_TEXT = 64_000
 
-
 # The second tier is asked about what the first finds riskier than half of all harmless texts, and
 # not where the first is sure: its milliseconds buy nothing there.
 GREY = (score_at(0.5), 0.99)
@@ -71,7 +70,7 @@ class Classifier:
         )
 
     def find_phrases(self, words: Sequence[Coded]) -> tuple[list[int], list[int]]:
-        """See `Scorer.find_phrases`."""
+        """Return where the model knows each two and each three neighbouring words."""
         return self._scorer.find_phrases(words)
 
     def weigh(

@@ -18,12 +18,13 @@ from re import compile as compile_pattern
 from moderation.beginnings import may_begin_hit
 from moderation.policy import Action, Decision
 
-# In characters. A window holds the longest hold-back and what came since the last one.
-WINDOW = 240
+# In characters. A window holds the longest hold-back and what came since the last one, and the
+# whole of the word that it begins with, unless that is longer than anybody's.
 STRIDE = 80
 LEAST_HOLD_BACK = 80
-MOST_HOLD_BACK = WINDOW - STRIDE
-_FIRST_WORD = compile_pattern(r"\s*\S+(?:\s|$)")
+MOST_HOLD_BACK = 160
+_LONGEST_WORD = 40
+_FIRST_WORD = compile_pattern(rf"\s*\S{{1,{_LONGEST_WORD}}}(?:\s|$)")
 
 # Says what is wrong with a stretch of an answer that goes on, by where it starts and ends.
 Judge = Callable[[str, int, int], Decision | None]
@@ -56,7 +57,9 @@ class OutputGate:
         # What was let out, and how far the text was judged.
         self._shown = len(text)
         # A worker that was lost may have let out what it was about to judge.
-        self._judged = max(0, len(text) - (WINDOW - STRIDE))
+        self._judged = max(0, len(text) - MOST_HOLD_BACK)
+        # Where the last window began.
+        self._window = 0
         self.flagged: Decision | None = None
 
     @property
@@ -75,7 +78,7 @@ class OutputGate:
         came = len(self._text)
         while came - self._judged >= STRIDE:
             latest = self._judged + STRIDE
-            self._judge_window(self._last_break(latest - STRIDE // 2, latest) or latest)
+            self._judge_window(self._last_break(latest - _LONGEST_WORD, latest) or latest)
         if not self._hold_back:
             return self._let_out(came)
         # Not as much as could be at every window, but evenly, as it comes. What was not judged
@@ -86,21 +89,21 @@ class OutputGate:
     def finish(self) -> str:
         """Judge the end and the answer as a whole; return what was held. Raises Violation."""
         self._judge_window(len(self._text))
-        if len(self._text) > WINDOW:
+        if self._window:
             self._check(self._judge(self._text, 0, len(self._text)))
         return self._let_out(len(self._text))
 
     def _judge_window(self, end: int) -> None:
         if end > self._judged:
             start = max(0, self._judged - MOST_HOLD_BACK)
-            start = self._last_break(start - STRIDE // 2, start) or start
-            self._check(self._judge(self._text, start, end))
+            self._window = self._last_break(max(0, start - _LONGEST_WORD), start) or start
+            self._check(self._judge(self._text, self._window, end))
             self._judged = end
 
     def _last_break(self, start: int, end: int) -> int:
         """Return the place after the last space between two places, or 0."""
-        within = max(start, 0), max(end, 0)
-        return max(self._text.rfind(" ", *within), self._text.rfind("\n", *within)) + 1
+        found = self._text.rfind(" ", start, end), self._text.rfind("\n", start, end)
+        return max(found) + 1
 
     def _check(self, decision: Decision | None) -> None:
         if decision is None:

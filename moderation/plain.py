@@ -13,7 +13,7 @@ from moderation.normalise import normalise
 from moderation.rules import find_needs
 
 # Longer ones are nobody's vocabulary; what stands in them is read anew each time.
-_LONGEST = 40
+LONGEST_RUN = 40
 # A word costs about 400 bytes here; what models write repeats itself.
 _REMEMBERED = 50_000
 _SINGLE_END = re.compile(r"(?<![^\W_])[^\W_]\Z")
@@ -51,7 +51,7 @@ class PlainWords(dict[str, Plain | None]):
         self._cut = cut
 
     def __missing__(self, run: str) -> Plain | None:
-        if len(run) > _LONGEST:
+        if len(run) > LONGEST_RUN:
             return None
         if len(self) >= _REMEMBERED:
             self.clear()

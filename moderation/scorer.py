@@ -140,8 +140,7 @@ class Scorer:
         counts = np.array([np.bincount(order[part], minlength=len(distinct)) for part in parts])
         phrases = np.array(
             [
-                # What ends with the text may be a word alone.
-                self._add([*{*pairs[p.start : p.stop - 1], *triples[p.start : max(p.stop - 2, 0)]}])
+                self._add([*{*pairs[p.start : p.stop - 1], *triples[p.start : p.stop - 2]}])
                 for p in parts
             ]
         )

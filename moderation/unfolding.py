@@ -9,7 +9,7 @@ from operator import or_
 from moderation.characters import TABLE
 from moderation.classifier import LONGEST_TEXT, Classifier, Reading, are_joined
 from moderation.features import Coded
-from moderation.plain import Plain
+from moderation.plain import LONGEST_RUN, Plain
 from moderation.rules import find_hits, find_rules
 from moderation.types import Surface
 
@@ -25,6 +25,8 @@ class Unfolding:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._read_to = 0
+        # How long the last run is so far, where more of it may come.
+        self._open = 0
         # Runs of characters without a space, what each needs of rules, and its first word's number.
         self._runs: list[Plain | None] = []
         self._needs: list[int] = []
@@ -46,7 +48,7 @@ class Unfolding:
         return any(self._classifier.is_reached(one, surface, least) for one in readings)
 
     def read(self, text: str, start: int, end: int) -> Iterable[Reading]:
-        """Yield what `Classifier.read` yields for `text[start:end]`."""
+        """Return what `Classifier.read` yields for `text[start:end]`."""
         self._go_on(text, end)
         stretch = text[start:end]
         if end == self._read_to and end - start <= LONGEST_TEXT and not _is_within_run(text, start):
@@ -62,11 +64,18 @@ class Unfolding:
     def _go_on(self, text: str, end: int) -> None:
         if end <= self._read_to:
             return
-        if self._runs and _is_within_run(text, self._read_to):
-            self._read_to = self._take_back(text)
+        start = self._read_to
+        if self._open and not text[start].isspace():
+            if self._open > LONGEST_RUN:
+                # However it goes on, it is not plain.
+                start += len(text[start:end].split(maxsplit=1)[0])
+            else:
+                start -= self._open
+                self._take_back()
         runs, words, coded = self._runs, self._words, self._coded
         known = len(words)
-        for run in map(self._classifier.plain_words.__getitem__, text[self._read_to : end].split()):
+        pieces = text[start:end].split()
+        for run in map(self._classifier.plain_words.__getitem__, pieces):
             runs.append(run)
             self._firsts.append(len(words))
             self._needs.append(run.needs if run else 0)
@@ -75,17 +84,18 @@ class Unfolding:
             if run:
                 words += run.words
                 coded += run.coded
+        if text[end - 1].isspace():
+            self._open = 0
+        else:
+            self._open = len(pieces[-1]) if pieces else self._open + end - self._read_to
         self._read_to = end
         before = min(known, 2)
         pairs, triples = self._classifier.find_phrases(coded[known - before :])
         self._pairs += pairs[max(before - 1, 0) :]
         self._triples += triples
 
-    def _take_back(self, text: str) -> int:
-        """Forget the last run, which has grown; return where it starts."""
-        start = self._read_to
-        while start and not text[start - 1].isspace():
-            start -= 1
+    def _take_back(self) -> None:
+        """Forget the last run, which has grown."""
         first = self._firsts.pop()
         self._runs.pop()
         self._needs.pop()
@@ -93,7 +103,6 @@ class Unfolding:
         del self._coded[first:]
         del self._pairs[max(first - 1, 0) :]
         del self._triples[max(first - 2, 0) :]
-        return start
 
     def _find_odd(self, run: Plain | None) -> int:
         """Return from which run on the last one may be a part of something hidden, or -1."""
@@ -105,7 +114,7 @@ class Unfolding:
             return number - 1
         if last and last.is_letter and run.begins_with_letter and number > 1:
             earlier = self._runs[number - 2]
-            if earlier is None or earlier.ends_with_letter:
+            if earlier and earlier.ends_with_letter:
                 return number - 2
         return -1
 

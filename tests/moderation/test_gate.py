@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -24,14 +26,14 @@ def decided(action: Action) -> Decision:
     return Decision(action, Surface.OUTPUT, Category.ILLICIT, 0.9, SCORES, 0)
 
 
-def stream(gate: OutputGate, text: str, sizes: list[int]) -> str:
-    """Feed the text in pieces of these sizes, over and over; return what was let out."""
-    shown, at, turn = "", 0, 0
-    while at < len(text):
-        size = sizes[turn % len(sizes)]
-        shown += gate.feed(text[at : at + size])
-        at, turn = at + size, turn + 1
-    return shown
+def feed(gate: OutputGate, text: str, sizes: list[int], shown: list[str]) -> None:
+    """Feed the text in pieces of these sizes, over and over; add to `shown` what is let out."""
+    at = 0
+    for size in cycle(sizes):
+        if at >= len(text):
+            return
+        shown.append(gate.feed(text[at : at + size]))
+        at += size
 
 
 FILLER = "Words that mean nothing much at all. " * 20
@@ -42,19 +44,36 @@ FILLER = "Words that mean nothing much at all. " * 20
     sizes=st.lists(st.integers(min_value=1, max_value=120), min_size=1, max_size=5),
     hold_back=st.integers(min_value=LEAST_HOLD_BACK, max_value=MOST_HOLD_BACK),
 )
-def test_nothing_of_a_span_is_let_out_wherever_it_stands(
+def test_nothing_of_a_span_as_long_as_the_hold_back_is_let_out_wherever_it_stands(
     offset: int, sizes: list[int], hold_back: int
 ) -> None:
-    gate = OutputGate(judge, hold_back=hold_back)
-    shown = ""
-    text = FILLER[:offset] + SPAN + FILLER
+    span = ("the forbidden recipe " * 8)[:hold_back]
+
+    def judge_span(text: str, start: int, end: int) -> Decision | None:
+        return decided(Action.BLOCK) if span in text[start:end] else None
+
+    gate = OutputGate(judge_span, hold_back=hold_back)
+    shown: list[str] = []
+    text = FILLER[:offset] + span + FILLER
     with pytest.raises(Violation) as found:
-        for at in range(0, len(text), sizes[0]):
-            shown += gate.feed(text[at : at + sizes[0]])
+        feed(gate, text, sizes, shown)
         gate.finish()
-    assert len(shown) <= offset
-    assert text.startswith(shown)
-    assert SPAN in found.value.text
+    assert len("".join(shown)) <= offset
+    assert text.startswith("".join(shown))
+    assert span in found.value.text
+
+
+@pytest.mark.parametrize("length", range(1, 300))
+def test_every_answer_is_judged_as_a_whole(length: int) -> None:
+    asked = []
+
+    def note(text: str, start: int, end: int) -> None:
+        asked.append((start, end))
+
+    gate = OutputGate(note, hold_back=80)
+    feed(gate, FILLER[:length], [7], [])
+    gate.finish()
+    assert (0, length) in asked
 
 
 @given(
@@ -63,7 +82,9 @@ def test_nothing_of_a_span_is_let_out_wherever_it_stands(
 )
 def test_a_clean_answer_comes_out_whole_and_in_order(text: str, sizes: list[int]) -> None:
     gate = OutputGate(judge, hold_back=80)
-    shown = stream(gate, text, sizes)
+    let_out: list[str] = []
+    feed(gate, text, sizes, let_out)
+    shown = "".join(let_out)
     assert text.startswith(shown)
     assert shown + gate.held == text == gate.text
     assert shown + gate.finish() == text
@@ -75,7 +96,12 @@ def test_the_first_word_is_let_out_at_once() -> None:
     assert gate.feed(" is more") == ""
 
 
-def test_what_comes_at_once_is_let_out_as_far_as_it_was_judged() -> None:
+def test_a_first_word_that_is_longer_than_any_is_held() -> None:
+    assert OutputGate(judge, hold_back=80).feed("x" * 41) == ""
+    assert OutputGate(judge, hold_back=80).feed("x" * 40) == "x" * 40
+
+
+def test_what_comes_at_once_is_let_out_but_for_a_stride_and_the_hold_back() -> None:
     gate = OutputGate(judge, hold_back=80)
     assert gate.feed(FILLER[:400]) == FILLER[:240]
 

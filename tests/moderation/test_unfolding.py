@@ -11,6 +11,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from moderation.classifier import Classifier, Reading, get_first_tier
 from moderation.features import Coded
+from moderation.plain import Plain, PlainWords
 from moderation.rules import RULES, Rule, find_needs, find_rules
 from moderation.unfolding import Unfolding
 
@@ -48,6 +49,7 @@ def seen(readings: Sequence[Reading]) -> list[object]:
     ),
 )  # fmt: skip
 @example([("x-a", " "), ("b", " "), ("c", " ")], [(0, 6, 0)])
+@example([("48:65:6c", " ")] * 4, [(0, 36, 0)])
 @example([("48", " ")] * 12, [(0, 36, 0), (0, 36, 10)])
 @settings(max_examples=400)
 def test_a_stretch_reads_as_it_does_alone(
@@ -89,6 +91,38 @@ def test_what_is_not_plain_is_read_as_a_whole() -> None:
         assert [list(unfolding.read(text, 0, end)) for end in ends] == [
             list(first.read(text[:end])) for end in ends
         ]
+
+
+def test_a_word_that_grows_is_read_anew() -> None:
+    text = "I want to know how to make a bomb, how to kill him, and how to get away with it. " * 2
+    first = get_first_tier()
+    unfolding = Unfolding(first)
+    for end in range(1, len(text) + 1):
+        start = text.rfind(" ", 0, max(0, end - 40)) + 1
+        assert list(unfolding.read(text[:end], start, end)) == list(first.read(text[start:end]))
+
+
+def test_what_has_no_spaces_is_read_window_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x" * 30 + "\u6c34" * 4_000 + " the end"
+    first = get_first_tier()
+    looked_at: list[int] = []
+
+    def note(self: PlainWords, run: str) -> Plain | None:
+        looked_at.append(len(run))
+        return dict.__getitem__(self, run)
+
+    monkeypatch.setattr(PlainWords, "__getitem__", note)
+    unfolding = Unfolding(first)
+    for end in range(80, len(text), 80):
+        unfolding.read(text[:end], max(0, end - 240), end)
+    assert sum(looked_at) <= 80
+    assert [one.words for one in unfolding.read(text, len(text) - 3, len(text))] == [["end"]]
+
+
+def test_no_more_is_read_than_the_classifier_reads() -> None:
+    text = "tulips " * 9_200 + "are what is last"
+    first = get_first_tier()
+    assert [one.words[-1] for one in Unfolding(first).read(text, 0, len(text))] != ["last"]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
