@@ -42,21 +42,13 @@ def passages(count: int) -> Iterator[slice]:
             yield slice(start, min(start + WINDOW_WORDS, count))
 
 
-def _join(
-    counts: NDArray[np.int64],
-    distinct: int | NDArray[np.int64],
-    vectors: Floats,
-    phrases: Floats,
-) -> Floats:
-    """Return what each head makes of a passage: of its words, how often each, and its phrases.
-
-    Or of several passages, of which all but the words' vectors then have a row each.
-    """
+def _join(counts: NDArray[np.int64], vectors: Floats, phrases: Floats) -> Floats:
+    """Return what each head makes of a passage: of its words, how often each, and its phrases."""
     # What says one word over and over says no more than the word; nothing like it was learnt.
-    shares = _SHARES.take(np.minimum(counts, distinct), mode="clip")
-    total: Floats = shares @ vectors
+    repeated = np.minimum(counts, len(counts))
+    total: Floats = _SHARES.take(repeated, mode="clip") @ vectors
     total += PHRASES * phrases
-    total /= (distinct + SMOOTHING) ** 0.5
+    total /= (len(counts) + SMOOTHING) ** 0.5
     return total
 
 
@@ -121,7 +113,7 @@ class Scorer:
         if len(words) <= _WHOLE_WORDS:
             # The windows of an answer that is being written, most of all that is judged.
             phrases = self._add([*{*pairs, *triples}])
-            best = _join(np.array([*counted.values()]), len(counted), vectors, phrases)
+            best = _join(np.array([*counted.values()]), vectors, phrases)
         else:
             best = self._weigh_passages(words, list(counted), vectors, pairs, triples)
         return best * self._factors + self._shifts
@@ -136,16 +128,13 @@ class Scorer:
     ) -> Floats:
         places = {word: place for place, word in enumerate(distinct)}
         order = np.fromiter((places[word] for word in words), dtype=np.int64, count=len(words))
-        parts = list(passages(len(words)))
-        counts = np.array([np.bincount(order[part], minlength=len(distinct)) for part in parts])
-        phrases = np.array(
-            [
-                self._add([*{*pairs[p.start : p.stop - 1], *triples[p.start : p.stop - 2]}])
-                for p in parts
-            ]
-        )
-        there = np.count_nonzero(counts, axis=1, keepdims=True)
-        highest: Floats = np.max(_join(counts, there, vectors, phrases), axis=0)
+        totals = []
+        for part in passages(len(words)):
+            counts = np.bincount(order[part], minlength=len(distinct))
+            there = np.flatnonzero(counts)
+            own = {*pairs[part.start : part.stop - 1], *triples[part.start : part.stop - 2]}
+            totals.append(_join(counts[there], vectors[there], self._add([*own])))
+        highest: Floats = np.max(totals, axis=0)
         return highest
 
     def _add(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
