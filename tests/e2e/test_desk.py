@@ -19,10 +19,13 @@ from datetime import timedelta
 from django.utils import timezone
 from chatbot.accounts.models import User
 from moderation.judging import judge
-from moderation.models import Action, ModerationEvent, Source
+from moderation.models import Action, ModerationEvent, ModerationOutbox, Source
 from moderation.recording import Where, note_event
 from moderation.taking import take_up
 from moderation.types import Surface
+# What other tests left on this server.
+ModerationOutbox.objects.all().delete()
+ModerationEvent.objects.all().delete()
 person = User.objects.create_user("loud@example.org")
 texts = [
     "I will murder my neighbour and get away with it",
