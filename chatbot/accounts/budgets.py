@@ -113,11 +113,15 @@ def reserve_tokens(
     month, limit = month_of(now), monthly_limit(user)
     least = tokens if least is None else min(least, tokens)
     wanted = tokens
+    if _try_reserve(user, month, limit, wanted):
+        return Reservation(month, wanted)
+    # Not there yet, or used up. A month begins for everybody at once: in one statement.
+    begun = BudgetPeriod(user=user, month=month, limit=limit)
+    BudgetPeriod.objects.bulk_create([begun], ignore_conflicts=True)
     for _ in range(MAX_LOOKS):
         if _try_reserve(user, month, limit, wanted):
             return Reservation(month, wanted)
-        # Not there yet, or used up; or another request was quicker.
-        BudgetPeriod.objects.get_or_create(user=user, month=month, defaults={"limit": limit})
+        # Used up; or another request was quicker.
         left = read_budget(user, now=now).remaining
         if left < least:
             raise _refusal(now, needed=least, left=left)
