@@ -24,14 +24,16 @@ COVERED := 'llm/*' 'moderation/*' conversations/turns.py conversations/claims.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Parley needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 
+# Half of an installation would be compiling modules, most of which are never imported. What is
+# imported is compiled then, once.
 .venv/runtime: .venv/bin/python requirements.txt
 	@echo "Installing what Parley needs…"
-	@$(PIP) install --requirement requirements.txt
+	@$(PIP) install --no-compile --requirement requirements.txt
 	@touch $@
 
 .venv/dev: .venv/runtime requirements-dev.txt
 	@echo "Installing what the tests need…"
-	@$(PIP) install --requirement requirements-dev.txt
+	@$(PIP) install --no-compile --requirement requirements-dev.txt
 	@touch $@
 
 run: .venv/runtime
