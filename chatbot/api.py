@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 from redis.exceptions import RedisError
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from chatbot.accounts.auth import authenticate_counted
 from chatbot.core.errors import BadRequest, ChatError, NotFound, Unavailable
 from chatbot.core.stores import DATABASE, REDIS, RETRY_AFTER_S
+from chatbot.openapi import complete_schema
 from conversations.api.me import router as me
 from conversations.api.routes import router as conversations
 
@@ -39,7 +41,14 @@ class OrjsonRenderer(BaseRenderer):
         return orjson.dumps(data)
 
 
-api = NinjaAPI(
+class Api(NinjaAPI):
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**options)
+        complete_schema(schema)
+        return schema
+
+
+api = Api(
     title="Parley",
     version="1",
     description="Conversations with language models. Answers stream as server-sent events.",

@@ -18,7 +18,7 @@ from chatbot.accounts.standing import read_standing
 from chatbot.accounts.suspensions import appeal, note_seen
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from conversations.api.routes import REFUSED, caller
+from conversations.api.routes import caller
 from conversations.api.schemas import Me, ModelItem, ModelList, StandingView
 from conversations.changes import change_instructions
 from conversations.events import ChangeMe, MakeAppeal
@@ -31,7 +31,7 @@ from llm.routing import Reason
 router = Router(tags=["account"], by_alias=True)
 
 
-@router.get("/models", response={200: ModelList, **REFUSED})
+@router.get("/models", response={200: ModelList})
 async def models(request: HttpRequest) -> Any:
     registry, plan = get_registry(), caller(request).plan
     items = [
@@ -84,12 +84,12 @@ def _read_me(user: User) -> dict[str, Any]:
 
 
 # Whoever is suspended may still see why, appeal, take out what is theirs, and have it erased.
-@router.get("/me", auth=authenticate_even_suspended, response={200: Me, **REFUSED})
+@router.get("/me", auth=authenticate_even_suspended, response={200: Me})
 async def show(request: HttpRequest) -> Any:
     return await db_call(_read_me, caller(request))
 
 
-@router.patch("/me", response={200: Me, **REFUSED})
+@router.patch("/me", response={200: Me})
 async def change(request: HttpRequest, body: ChangeMe) -> Any:
     user = caller(request)
     if body.custom_instructions is not None:
@@ -109,13 +109,13 @@ def _appeal(user: User, text: str) -> dict[str, Any]:
 @router.post(
     "/me/appeal",
     auth=authenticate_even_suspended,
-    response={201: StandingView, **REFUSED},
+    response={201: StandingView},
 )
 async def make_appeal(request: HttpRequest, body: MakeAppeal) -> Any:
     return Status(201, await db_call(_appeal, caller(request), body.text))
 
 
-@router.post("/me/warnings/{uuid:warning_id}/seen", response={204: None, **REFUSED})
+@router.post("/me/warnings/{uuid:warning_id}/seen", response={204: None})
 async def see_warning(request: HttpRequest, warning_id: UUID) -> Any:
     await db_call(note_seen, caller(request).pk, warning_id)
     return Status(204, None)
@@ -130,7 +130,7 @@ async def export(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-@router.delete("/me", auth=authenticate_even_suspended, response={204: None, **REFUSED})
+@router.delete("/me", auth=authenticate_even_suspended, response={204: None})
 async def erase(request: HttpRequest) -> Any:
     await erase_person(caller(request))
     return Status(204, None)

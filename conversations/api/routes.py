@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja import Query, Router, Status
-from ninja.responses import codes_4xx, codes_5xx
 from pydantic import StringConstraints
 
 from chatbot.accounts.auth import authenticate
@@ -18,7 +17,6 @@ from conversations.api.schemas import (
     ConversationDetail,
     ConversationList,
     ConversationPage,
-    ErrorBody,
     GenerationRef,
     MemoryView,
 )
@@ -58,8 +56,6 @@ Limit = Annotated[int, Query(ge=1, le=LIST_LIMIT)]
 SearchText = Annotated[CleanText, AtMost(MAX_TITLE_CHARS)]
 PageCursor = Annotated[str, StringConstraints(max_length=200)]
 
-# Every call may be refused; see docs/api.md for the codes.
-REFUSED = {codes_4xx: ErrorBody, codes_5xx: ErrorBody}
 STREAM = {
     "responses": {
         200: {
@@ -83,9 +79,7 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
-@router.post(
-    "/conversations", response={200: ConversationDetail, 201: ConversationDetail, **REFUSED}
-)
+@router.post("/conversations", response={200: ConversationDetail, 201: ConversationDetail})
 async def create(request: HttpRequest, body: CreateConversation) -> Any:
     view, is_new = await create_conversation(
         caller(request), body, idempotency_key=idempotency_key(request)
@@ -93,7 +87,7 @@ async def create(request: HttpRequest, body: CreateConversation) -> Any:
     return Status(201 if is_new else 200, view)
 
 
-@router.get("/conversations", response={200: ConversationList, **REFUSED})
+@router.get("/conversations", response={200: ConversationList})
 async def index(
     request: HttpRequest, cursor: PageCursor | None = None, limit: Limit = 30, q: SearchText = ""
 ) -> Any:
@@ -103,7 +97,7 @@ async def index(
     return await db_call(list_conversations, user.pk, cursor=cursor, limit=limit)
 
 
-@router.get("/conversations/{uuid:conversation_id}", response={200: ConversationPage, **REFUSED})
+@router.get("/conversations/{uuid:conversation_id}", response={200: ConversationPage})
 async def show(
     request: HttpRequest,
     conversation_id: UUID,
@@ -117,25 +111,23 @@ async def show(
     return await db_call(read_page, user.pk, conversation_id, page)
 
 
-@router.patch(
-    "/conversations/{uuid:conversation_id}", response={200: ConversationDetail, **REFUSED}
-)
+@router.patch("/conversations/{uuid:conversation_id}", response={200: ConversationDetail})
 async def change(request: HttpRequest, conversation_id: UUID, body: ChangeConversation) -> Any:
     return await change_conversation(caller(request), conversation_id, body)
 
 
-@router.delete("/conversations/{uuid:conversation_id}", response={204: None, **REFUSED})
+@router.delete("/conversations/{uuid:conversation_id}", response={204: None})
 async def delete(request: HttpRequest, conversation_id: UUID) -> Any:
     await delete_conversation(caller(request), conversation_id)
     return Status(204, None)
 
 
-@router.get("/conversations/{uuid:conversation_id}/memory", response={200: MemoryView, **REFUSED})
+@router.get("/conversations/{uuid:conversation_id}/memory", response={200: MemoryView})
 async def memory(request: HttpRequest, conversation_id: UUID) -> Any:
     return await db_call(read_memory, caller(request).pk, conversation_id)
 
 
-@router.put("/conversations/{uuid:conversation_id}/memory", response={200: MemoryView, **REFUSED})
+@router.put("/conversations/{uuid:conversation_id}/memory", response={200: MemoryView})
 async def remember(request: HttpRequest, conversation_id: UUID, body: ChangeMemory) -> Any:
     return await change_memory(caller(request), conversation_id, body)
 
@@ -144,7 +136,7 @@ async def remember(request: HttpRequest, conversation_id: UUID, body: ChangeMemo
 @router.post(
     "/conversations/{uuid:conversation_id}/messages",
     auth=authenticate,
-    response={202: GenerationRef, **REFUSED},
+    response={202: GenerationRef},
     openapi_extra=STREAM,
 )
 async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -> HttpResponseBase:
@@ -156,7 +148,7 @@ async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -
 @router.post(
     "/conversations/{uuid:conversation_id}/messages/{int:seq}/regenerate",
     auth=authenticate,
-    response={202: GenerationRef, **REFUSED},
+    response={202: GenerationRef},
     openapi_extra=STREAM,
 )
 async def regenerate(
@@ -187,7 +179,7 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
 
 @router.put(
     "/conversations/{uuid:conversation_id}/messages/{int:seq}/feedback",
-    response={204: None, **REFUSED},
+    response={204: None},
 )
 async def feedback(
     request: HttpRequest, conversation_id: UUID, seq: int, body: GiveFeedback
@@ -198,7 +190,7 @@ async def feedback(
 
 @router.get(
     "/generations/{uuid:generation_id}/events",
-    response={204: None, **REFUSED},
+    response={204: None},
     openapi_extra=STREAM,
 )
 async def events(
@@ -209,6 +201,6 @@ async def events(
     return await stream_response(await open_reading(user, generation_id, cursor), user.pk)
 
 
-@router.post("/generations/{uuid:generation_id}/stop", response={202: GenerationRef, **REFUSED})
+@router.post("/generations/{uuid:generation_id}/stop", response={202: GenerationRef})
 async def stop(request: HttpRequest, generation_id: UUID) -> Any:
     return Status(202, await stop_generation(caller(request), generation_id))

@@ -9,7 +9,9 @@ import pytest
 from chatbot.accounts.models import User
 from chatbot.accounts.suspensions import suspend
 from chatbot.core.db import db_call
+from chatbot.core.errors import BudgetExhausted, IdempotencyMismatch, RateLimited, Unavailable
 from conversations.models import Conversation, Generation, Message
+from conversations.screening import MessageRefused
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
 from tests.fakes.provider_process import ScriptedProvider
@@ -84,4 +86,18 @@ async def test_who_is_suspended_can_still_take_out_and_erase_what_is_theirs(
 async def test_the_documentation_is_there(api: ApiClient) -> None:
     assert (await api.http.get("/api/v1/docs")).status_code == 200
     schema = (await api.http.get("/api/v1/openapi.json")).json()
-    assert "/api/v1/conversations/{conversation_id}/messages" in schema["paths"]
+    operation = schema["paths"]["/api/v1/conversations/{conversation_id}/messages"]["post"]
+    assert {"200", "202"} <= operation["responses"].keys()
+
+
+async def test_the_documentation_names_every_refusal_of_every_call(api: ApiClient) -> None:
+    schema = (await api.http.get("/api/v1/openapi.json")).json()
+    operations = [call for path in schema["paths"].values() for call in path.values()]
+    assert operations
+    for error in (BudgetExhausted, IdempotencyMismatch, MessageRefused, RateLimited, Unavailable):
+        for operation in operations:
+            assert error.code in operation["responses"][str(error.status)]["description"]
+    refused = operations[0]["responses"]["429"]["content"]["application/json"]["schema"]
+    body = schema["components"]["schemas"][refused["$ref"].rsplit("/", 1)[-1]]
+    detail = schema["components"]["schemas"][body["properties"]["error"]["$ref"].rsplit("/", 1)[-1]]
+    assert {"code", "message", "retryAfter"} <= detail["properties"].keys()
