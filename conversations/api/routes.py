@@ -152,7 +152,7 @@ async def send(request: HttpRequest, conversation_id: UUID, body: SendRequest) -
     openapi_extra=STREAM,
 )
 async def regenerate(
-    request: HttpRequest, conversation_id: UUID, seq: int, body: RegenerateRequest | None = None
+    request: HttpRequest, conversation_id: UUID, seq: Seq, body: RegenerateRequest | None = None
 ) -> HttpResponseBase:
     user = caller(request)
     turn = await regenerate_answer(
@@ -182,7 +182,7 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
     response={204: None},
 )
 async def feedback(
-    request: HttpRequest, conversation_id: UUID, seq: int, body: GiveFeedback
+    request: HttpRequest, conversation_id: UUID, seq: Seq, body: GiveFeedback
 ) -> Any:
     await give_feedback(caller(request), conversation_id, seq, body)
     return Status(204, None)

@@ -115,6 +115,19 @@ async def test_a_bad_cursor_is_a_400(api: ApiClient, worker: GenerationWorker) -
         assert response.json()["error"]["code"] == "invalid_cursor"
 
 
+@pytest.mark.parametrize("seq", ["0", "2147483648", "9" * 40])
+async def test_a_number_that_no_message_can_have_is_a_400(api: ApiClient, seq: str) -> None:
+    conversation = await api.new_conversation()
+    message = f"/conversations/{conversation}/messages/{seq}"
+    for method, path, body in (
+        ("post", f"{message}/regenerate", {}),
+        ("put", f"{message}/feedback", {"rating": "up"}),
+    ):
+        response = await api.call(method, path, body)
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "invalid_request"
+
+
 async def test_unknown_addresses_and_models_are_typed_errors(api: ApiClient, models: None) -> None:
     refused = await api.call("put", "/conversations", {})
     assert refused.status_code == 405
