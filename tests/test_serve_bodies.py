@@ -75,3 +75,23 @@ def test_a_body_on_its_way_is_kept_in_memory(live: ServeProcess, header: bytes) 
         # The server says so once it has made the place that the body goes to.
         assert connection.recv(65_536).startswith(b"HTTP/1.1 100 ")
         assert unnamed_files(live) == []
+
+
+def test_a_form_that_cannot_be_read_is_refused_in_the_words_of_the_api(live: ServeProcess) -> None:
+    with client_for(live, "formal@example.org") as client:
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        response = client.post("/conversations", content=b"no part", headers=headers)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_request"
+
+
+def test_the_answer_to_a_head_has_no_body_however_long_it_would_be(live: ServeProcess) -> None:
+    asked = b"%s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: %s\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", live.port), timeout=30) as connection:
+        connection.sendall(asked % (b"HEAD /api/v1/openapi.json", b"keep-alive"))
+        connection.sendall(asked % (b"GET /healthz", b"close"))
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, rest = answers.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert rest.startswith(b"HTTP/1.1 200 ")
+    assert rest.endswith(b'{"status": "ok"}')

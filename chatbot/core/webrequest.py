@@ -28,6 +28,17 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]
     _is_refused = False
     _cut: Any = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # Twisted would read forms too, and refuse what it cannot read before the API says why.
+        super().__init__(*arguments, parsePOSTFormSubmission=False, **options)
+
+    def handle_reply(self, message: Any) -> None:
+        # Twisted leaves out the first piece of the answer to a HEAD and would send the rest: the
+        # client takes it for the answer to its next request.
+        if self.method == b"HEAD" and message.get("body"):
+            message = {**message, "body": b""}
+        super().handle_reply(message)
+
     # Twisted's names.
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
