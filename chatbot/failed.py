@@ -1,4 +1,4 @@
-"""What a request is answered whose view failed: 503 while the database is away, else 500."""
+"""What a request is answered that no view could: JSON under /api/, a page elsewhere."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import sys
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.views.csrf import csrf_failure
 from django.views.defaults import server_error
 
+from chatbot.accounts.auth import CsrfFailed
 from chatbot.api import error_response
 from chatbot.core.db import DatabaseAway
 from chatbot.core.errors import ChatError, Unavailable
+from chatbot.core.handler import API_PREFIX
 from chatbot.core.stores import RETRY_AFTER_S
 
 
 def answer_failure(request: HttpRequest) -> HttpResponse:
-    """Answer in the language of the address: JSON under /api/, a page elsewhere.
+    """Answer 503 while the database is away, else 500.
 
     Django calls this where the exception is being handled, whether it was raised by a view or by
     a middleware, which no middleware could catch.
     """
     is_away = isinstance(sys.exception(), DatabaseAway)
-    if request.path.startswith("/api/"):
+    if request.path.startswith(API_PREFIX):
         return error_response(Unavailable(retry_after_s=RETRY_AFTER_S) if is_away else ChatError())
     if not is_away:
         return server_error(request)
@@ -30,3 +33,10 @@ def answer_failure(request: HttpRequest) -> HttpResponse:
     response["Retry-After"] = str(round(RETRY_AFTER_S))
     response["Cache-Control"] = "no-store"
     return response
+
+
+def answer_forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer what has no CSRF token. Of the API only its documentation's addresses come here."""
+    if request.path.startswith(API_PREFIX):
+        return error_response(CsrfFailed())
+    return csrf_failure(request, reason)

@@ -16,6 +16,8 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
+    # Of itself it would answer with a page.
+    path("api/v1/", unknown_address),
     path("api/v1/", api.urls),
     re_path(r"^api/", unknown_address),
     path("accounts/", include("allauth.urls")),

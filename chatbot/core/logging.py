@@ -38,6 +38,12 @@ def is_news(record: logging.LogRecord) -> bool:
     return not DATABASE.is_noted
 
 
+def without_trace(record: logging.LogRecord) -> bool:
+    """Pass the line without its exception: the sentence says all of it."""
+    record.exc_info = None
+    return True
+
+
 _RENDER: list[Processor] = (
     [
         # The richer formatters print local variables: what people said is in them.

@@ -285,7 +285,7 @@ CONTENT_SECURITY_POLICY = {
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "django.views.csrf.csrf_failure"
+CSRF_FAILURE_VIEW = "chatbot.failed.answer_forged"
 
 # The page's green, in the steps that the admin's theme has: lightness and chroma.
 _GREENS = {
@@ -356,11 +356,17 @@ LOGGING = {
             "()": "django.utils.log.CallbackFilter",
             "callback": "ext://chatbot.core.logging.is_news",
         },
+        "untraced": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": "ext://chatbot.core.logging.without_trace",
+        },
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR", "filters": ["exceptions"]},
+        # Whoever scans for hosts writes these lines: each says the name, none where it was found.
+        "django.security.DisallowedHost": {"filters": ["untraced"]},
         "psycopg.pool": {"level": "WARNING", "filters": ["news"]},
         "daphne": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
