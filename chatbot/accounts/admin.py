@@ -66,14 +66,14 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
     @admin.display(description="suspensions")
     def suspensions_so_far(self, person: User) -> str:
         return _lines(
-            (one.created, one.reason, f"until {one.ended_at or one.until or 'it is lifted'}")
+            (one.created, one.reason, f"until {_time(one.ended_at or one.until) or 'it is lifted'}")
             for one in person.suspensions.order_by("-created")
         )
 
     @admin.display(description="warnings")
     def warnings_so_far(self, person: User) -> str:
         return _lines(
-            (one.created, one.text, f"seen {one.seen_at}" if one.seen_at else "not seen")
+            (one.created, one.text, f"seen {_time(one.seen_at)}" if one.seen_at else "not seen")
             for one in person.warnings.order_by("-created")
         )
 
@@ -91,7 +91,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
 
 
 def _lines(rows: Iterable[tuple[datetime, str, str]]) -> str:
-    return format_html_join("", "<p>{:%Y-%m-%d %H:%M} UTC: {} ({})</p>", rows) or "none"
+    # `format_html_join` makes text of each value before it is put in its place.
+    said = ((_time(at), text, state) for at, text, state in rows)
+    return format_html_join("", "<p>{}: {} ({})</p>", said) or "none"
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else ""
 
 
 @admin.register(BudgetPeriod)
