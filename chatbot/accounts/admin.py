@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -15,6 +16,7 @@ from django.utils.html import format_html_join
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from chatbot.accounts.models import ApiToken, BudgetPeriod, User
+from chatbot.accounts.people import move_address
 from chatbot.accounts.sanctions import AccountWarning, Suspension
 from chatbot.audit.staff import AuditedAdmin
 from chatbot.core.readonly import ReadOnlyAdmin
@@ -76,6 +78,11 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]  # not
             (one.created, one.text, f"seen {_time(one.seen_at)}" if one.seen_at else "not seen")
             for one in person.warnings.order_by("-created")
         )
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        if change and "email" in form.changed_data:
+            move_address(form.instance)
+        super().save_related(request, form, formsets, change)
 
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""

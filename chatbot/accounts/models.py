@@ -73,6 +73,11 @@ class User(AbstractBaseUser, PermissionsMixin):
             self.wrapped_key = new_wrapped_key(get_keyring(), "user", str(self.pk))
         super().save(**kwargs)
 
+    def clean(self) -> None:
+        """Keep an address as sign-in looks for it, however it was typed into a form."""
+        super().clean()
+        self.email = self.email.lower()
+
     @property
     def is_suspended(self) -> bool:
         """Whether a suspension holds now: one whose end has come is over without anybody's doing."""
