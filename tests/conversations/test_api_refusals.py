@@ -97,6 +97,16 @@ async def test_a_bad_query_is_a_400(api: ApiClient, query: str) -> None:
     assert response.json()["error"]["code"] in {"invalid_request", "invalid_cursor"}
 
 
+@pytest.mark.parametrize("seq", [0, 2**31, 10**30])
+async def test_a_place_that_no_message_can_have_is_a_400(api: ApiClient, seq: int) -> None:
+    message = f"/conversations/{await api.new_conversation()}/messages/{seq}"
+    asked = await api.call("post", f"{message}/regenerate", {})
+    rated = await api.call("put", f"{message}/feedback", {"rating": "up"})
+    for response in (asked, rated):
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "invalid_request"
+
+
 @pytest.mark.parametrize("key", ["", "with space", "ü", "x" * 201])
 async def test_a_bad_idempotency_key_is_a_400(api: ApiClient, key: str) -> None:
     conversation = await api.new_conversation()
