@@ -98,8 +98,10 @@ def finish_chore(hold: Hold, *, more: bool = False) -> None:
 def postpone_chore(hold: Hold) -> None:
     """Leave a chore that failed for later, or for the next mark when it has failed too often."""
     held = Chore.objects.filter(pk=hold.chore_id, holder=hold.id)
-    if hold.tries >= MAX_TRIES:
-        held.delete()
+    if hold.tries < MAX_TRIES:
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (hold.tries - 1))
+        held.update(holder=None, held_until=Now() + pause)
         return
-    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (hold.tries - 1))
-    held.update(holder=None, held_until=Now() + pause)
+    held.filter(mark=hold.mark).delete()
+    # The next mark has come already: it is tried as often as any.
+    held.update(holder=None, held_until=Now() + FIRST_PAUSE, tries=0)

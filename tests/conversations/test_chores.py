@@ -94,6 +94,20 @@ def test_what_fails_waits_longer_each_time_and_is_given_up(conversation: Convers
     assert not Chore.objects.exists()
 
 
+def test_a_mark_that_came_during_the_last_try_is_tried_as_any(conversation: Conversation) -> None:
+    hold_of(conversation)
+    Chore.objects.update(tries=MAX_TRIES - 1)
+    lapse()
+    last = claim_chore(conversation.pk, SUMMARY)
+    assert last is not None
+    mark_chore(conversation.pk, SUMMARY)
+    postpone_chore(last)
+    lapse()
+    again = claim_chore(conversation.pk, SUMMARY)
+    assert again is not None
+    assert again.tries == 1
+
+
 def test_chores_go_with_their_conversation(conversation: Conversation) -> None:
     hold = hold_of(conversation)
     conversation.delete()
