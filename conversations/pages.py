@@ -26,7 +26,9 @@ from chatbot.accounts.suspensions import (
     find_suspension,
     note_seen,
 )
+from chatbot.core.crypto import CannotOpen
 from conversations.events import MAX_APPEAL_CHARS, MakeAppeal
+from conversations.sealing import report_unreadable
 
 
 @never_cache
@@ -54,8 +56,12 @@ def make_appeal(request: HttpRequest) -> HttpResponse:
         asked = MakeAppeal(text=request.POST.get("text", "").replace("\r\n", "\n"))
     except ValidationError:
         return _show_suspension(request, user)
-    with suppress(AlreadyAppealed, NotSuspended):
-        appeal(user.pk, text=asked.text)
+    try:
+        with suppress(AlreadyAppealed, NotSuspended):
+            appeal(user.pk, text=asked.text)
+    except CannotOpen as exc:
+        report_unreadable(f"data key of {user.pk}", exc)
+        return _show_suspension(request, user, status=503)
     return redirect("chat")
 
 
@@ -67,13 +73,15 @@ def see_warning(request: HttpRequest, warning_id: UUID) -> HttpResponse:
     return redirect("chat")
 
 
-def _show_suspension(request: HttpRequest, user: User) -> HttpResponse:
+def _show_suspension(request: HttpRequest, user: User, *, status: int = 403) -> HttpResponse:
+    """Show why, with what was typed; a status of 503 says that it could not be kept."""
     context = {
+        "is_lost": status == 503,
         "suspension": find_suspension(user.pk),
         "most_chars": MAX_APPEAL_CHARS,
         "text": request.POST.get("text", ""),
     }
-    return render(request, "chat/suspended.html", context, status=403)
+    return render(request, "chat/suspended.html", context, status=status)
 
 
 def _person(request: HttpRequest) -> User:

@@ -94,6 +94,17 @@ def test_a_suspended_person_sees_why_and_appeals_on_a_page_of_its_own(
     assert visitor.post("/appeal/", {"text": "Thanks."}).status_code == 302
 
 
+def test_an_appeal_that_cannot_be_sealed_is_given_back(visitor: Client, user: User) -> None:
+    suspend(user.pk, by="system", reason="Threats.", until=None)
+    User.objects.filter(pk=user.pk).update(wrapped_key=b"lost")
+    response = visitor.post("/appeal/", {"text": "It was a quotation."})
+    assert response.status_code == 503
+    page = response.content.decode()
+    assert "could not be kept just now" in page
+    assert "It was a quotation.</textarea>" in page
+    assert not list_open_appeals()
+
+
 def test_whoever_is_suspended_can_sign_in_to_see_it() -> None:
     person = make_person(password="correct horse battery")
     suspend(person.pk, by="system", reason="Threats.", until=None)
