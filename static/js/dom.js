@@ -81,6 +81,8 @@ export async function copyText(text) {
 
 /** Show for a moment that a button did its work. */
 export function flashDone(button, label) {
+  // Pressed again meanwhile: what it shows now is not what it goes back to.
+  if (button.classList.contains("is-done")) return;
   const before = button.getAttribute("aria-label");
   const kept = [...button.childNodes];
   button.replaceChildren(icon("check"));
