@@ -6,18 +6,19 @@ import { patchMessage } from "./messages.js";
 export function createChoices({ api, store, onTrouble }) {
   const path = (id, rest = "") => `/conversations/${id}${rest}`;
 
-  /** Thumbs up or down, or null to take it back. */
-  async function rate(message, rating, comment) {
-    const { conversationId } = store.get();
-    const previous = message.feedback;
-    const setTo = (feedback) =>
-      store.set(({ messages }) => ({ messages: patchMessage(messages, message.key, { feedback }) }));
+  /** Thumbs up or down, or null to take it back. True when the server has it. */
+  async function rate({ key, seq }, rating, comment) {
+    const { conversationId, messages: shown } = store.get();
+    const previous = shown.find((one) => one.key === key)?.feedback ?? null;
+    const setTo = (feedback) => store.set(({ messages }) => ({ messages: patchMessage(messages, key, { feedback }) }));
     setTo(rating ? { rating, comment } : null);
     try {
-      await api.put(path(conversationId, `/messages/${message.seq}/feedback`), { rating, comment });
+      await api.put(path(conversationId, `/messages/${seq}/feedback`), { rating, comment });
+      return true;
     } catch (error) {
       setTo(previous);
       onTrouble(error);
+      return false;
     }
   }
 

@@ -241,8 +241,7 @@ const thread = createThread(
       edit: (message, element) =>
         editInPlace(message, element, (text) => send(text, { parentSeq: message.parentSeq })),
       async rate(message, rating) {
-        await choices.rate(message, rating);
-        if (rating !== "down") return;
+        if (!(await choices.rate(message, rating)) || rating !== "down") return;
         const comment = await ask({ title: "What went wrong?", text: "Your note helps to improve the answers.",
           field: "Note (optional)", confirm: "Send" });
         if (comment) choices.rate(message, rating, comment);
