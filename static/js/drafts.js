@@ -3,7 +3,7 @@
 const keyOf = (conversationId) => `parley:draft:${conversationId || "new"}`;
 
 /**
- * @typedef {{text: string, sent: {text: string, key: string}|null}} Draft
+ * @typedef {{text: string, sent: {text: string, parentSeq?: number|null, key: string}|null}} Draft
  * `sent` is a message under way: the same text sent again reuses its idempotency key, so that
  * an answer lost on the network cannot become a second message.
  */

@@ -180,7 +180,7 @@ function send(text, options) {
 }
 
 const composer = createComposer(byId("composer"), {
-  store, drafts, onSend: send, onStop: chat.stop, onInput: () => {},
+  store, drafts, onSend: send, onStop: chat.stop,
 });
 
 const openInstructions = createInstructionsPanel({

@@ -2,7 +2,7 @@
 
 /**
  * A message as the API gives it, with a `key` that never changes while it is on the page, and
- * `live` ({answer, phase, stopping}) while its answer is being written.
+ * `live` ({answer, state}) while its answer is being written.
  * @typedef {object} Message
  */
 

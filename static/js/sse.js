@@ -6,7 +6,7 @@
 
 /**
  * A parser fed with chunks cut anywhere, even inside a character or a CRLF.
- * @returns {{push: (chunk: string|Uint8Array) => SseEvent[], lastId: () => string}}
+ * @returns {{push: (chunk: string|Uint8Array) => SseEvent[]}}
  */
 export function createSseParser() {
   const decoder = new TextDecoder("utf-8");
@@ -61,5 +61,5 @@ export function createSseParser() {
     return out;
   };
 
-  return { push, lastId: () => id };
+  return { push };
 }

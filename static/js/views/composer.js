@@ -10,7 +10,7 @@ const countCharacters = (text) => (text.length < COUNTER_FROM ? text.length : [.
  * @param {HTMLFormElement} form
  * @param {object} deps {store, drafts, onSend, onStop}
  */
-export function createComposer(form, { store, drafts, onSend, onStop, onInput }) {
+export function createComposer(form, { store, drafts, onSend, onStop }) {
   const area = form.querySelector("textarea");
   const send = form.querySelector("[data-send]");
   const stop = form.querySelector("[data-stop]");
@@ -71,7 +71,6 @@ export function createComposer(form, { store, drafts, onSend, onStop, onInput })
   area.addEventListener("input", () => {
     refresh();
     saveDraft();
-    onInput();
   });
   area.addEventListener("keydown", (event) => {
     // While an input method is composing, Enter chooses a word.

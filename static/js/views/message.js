@@ -9,7 +9,7 @@ import { messageNote } from "./message_note.js";
 
 /**
  * @param {object} message
- * @param {object} act  {say, copied, edit, regenerate, rate, modelName, reasonText}
+ * @param {object} act  {say, edit, regenerate, rate, modelName, reasonText}
  */
 export const createMessage = (message, act) =>
   message.role === "user" ? createUserMessage(message, act) : createAnswer(message, act);

@@ -7,15 +7,12 @@ const SHOWN_MS = 6000;
 /** @param {HTMLElement} region */
 export function createToasts(region) {
   /** @param {string} text */
-  return function toast(text, { action = null, kind = "info" } = {}) {
+  return function toast(text, { kind = "info" } = {}) {
     const leave = () => {
       clearTimeout(timer);
       element.remove();
     };
-    const button = action && h("button", { type: "button", class: "toast-action", text: action.label,
-      on: { click: () => { leave(); action.run(); } } });
-    const element = h("div", { class: `toast toast-${kind}` }, h("p", { text }), button,
-      iconButton("close", "Dismiss", leave));
+    const element = h("div", { class: `toast toast-${kind}` }, h("p", { text }), iconButton("close", "Dismiss", leave));
     const arm = () => setTimeout(leave, SHOWN_MS);
     let timer = arm();
     // Nobody loses a message while reading it.
