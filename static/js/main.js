@@ -239,7 +239,7 @@ const thread = createThread(
         thread.jumpToEnd();
       },
       edit: (message, element) =>
-        editInPlace(message, element, (text) => send(text, { parentSeq: message.parentSeq })),
+        editInPlace(message, element, { store, send: (text) => send(text, { parentSeq: message.parentSeq }) }),
       async rate(message, rating) {
         if (!(await choices.rate(message, rating)) || rating !== "down") return;
         const comment = await ask({ title: "What went wrong?", text: "Your note helps to improve the answers.",

@@ -255,3 +255,34 @@ async def test_editing_a_message_starts_again_from_there(page: Page, provider: S
     await page.reload()
     await expect(page.locator(".message-user .bubble")).to_have_text("Tell me about dogs")
     await expect(page.locator(".message")).to_have_count(2)
+
+
+async def test_an_edit_waits_until_the_answer_under_way_is_over(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(
+        {"text": "About cats."},
+        {"text": "Two words and more", "hold_after": 2},
+        {"text": "About dogs."},
+    )
+    await send(page, "Tell me about cats")
+    await finished(page)
+    await page.locator(".message-user").hover()
+    await page.get_by_role("button", name="Edit and send again").click()
+    edit = page.get_by_label("Edit message")
+    accept = page.locator(".edit").get_by_role("button", name="Send")
+    await edit.fill("Tell me about dogs")
+    await send(page, "Something else meanwhile")
+    await expect(text_of(page)).to_have_text("Two words")
+    await expect(accept).to_be_disabled()
+    await edit.press("Enter")
+    await expect(edit).to_have_value("Tell me about dogs")
+    provider.release()
+    await finished(page)
+    await edit.fill("d" * 32_001)
+    await expect(accept).to_be_disabled()
+    await expect(page.locator(".edit .counter")).to_have_text("32,001 / 32,000")
+    await edit.fill("Tell me about dogs")
+    await edit.press("Enter")
+    await expect(text_of(page)).to_have_text("About dogs.")
+    await expect(page.locator(".bubble")).to_have_text(["Tell me about dogs"])

@@ -1,10 +1,6 @@
 // Where the reader writes.
 
-const MAX_CHARACTERS = 32_000;
-const COUNTER_FROM = 28_000;
-
-// The server counts code points, not UTF-16 units.
-const countCharacters = (text) => (text.length < COUNTER_FROM ? text.length : [...text].length);
+import { describeLength } from "../length.js";
 
 /**
  * @param {HTMLFormElement} form
@@ -22,11 +18,11 @@ export function createComposer(form, { store, drafts, onSend, onStop }) {
 
   function refresh() {
     const { live } = store.get();
-    const count = countCharacters(area.value);
-    counter.hidden = count < COUNTER_FROM;
-    counter.textContent = `${count.toLocaleString("en")} / ${MAX_CHARACTERS.toLocaleString("en")}`;
-    counter.classList.toggle("is-over", count > MAX_CHARACTERS);
-    send.disabled = !area.value.trim() || count > MAX_CHARACTERS;
+    const { isOver, words } = describeLength(area.value);
+    counter.hidden = !words;
+    counter.textContent = words;
+    counter.classList.toggle("is-over", isOver);
+    send.disabled = !area.value.trim() || isOver;
     send.hidden = Boolean(live);
     stop.hidden = !live;
     stop.disabled = Boolean(live?.stopping);
@@ -58,7 +54,7 @@ export function createComposer(form, { store, drafts, onSend, onStop }) {
     const { live, loading } = store.get();
     // Asked for while the conversation is still being fetched: it is sent as soon as that is here.
     sendWhenLoaded = loading === "loading";
-    if (!text || live || sendWhenLoaded || countCharacters(text) > MAX_CHARACTERS) return;
+    if (!text || live || sendWhenLoaded || describeLength(text).isOver) return;
     setText("");
     onSend(text);
   }

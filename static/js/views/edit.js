@@ -1,25 +1,38 @@
 // Edit one's own message in place; sending branches the conversation there.
 
 import { h } from "../dom.js";
+import { describeLength } from "../length.js";
 
-/** @param {(text: string) => void} onSend */
-export function editInPlace(message, element, onSend) {
-  const area = h("textarea", { class: "edit-area", rows: "3", "aria-label": "Edit message", dir: "auto", on: { keydown } });
+/**
+ * Nothing can be sent while an answer is under way: what was typed stays here until then.
+ * @param {{store: object, send: (text: string) => void}} deps
+ */
+export function editInPlace(message, element, { store, send }) {
+  if (element.classList.contains("is-editing")) return;
+  const area = h("textarea", { class: "edit-area", rows: "3", "aria-label": "Edit message", dir: "auto", on: { keydown, input: refresh } });
   area.value = message.content ?? "";
+  const counter = h("span", { class: "counter" });
   const cancel = h("button", { type: "button", class: "button button-quiet button-small", text: "Cancel", on: { click: close } });
-  const send = h("button", { type: "button", class: "button button-primary button-small", text: "Send", on: { click: submit } });
-  const form = h("div", { class: "edit" }, area, h("div", { class: "edit-actions" }, cancel, send));
+  const accept = h("button", { type: "button", class: "button button-primary button-small", text: "Send", on: { click: submit } });
+  const form = h("div", { class: "edit" }, area, h("div", { class: "edit-actions" }, counter, cancel, accept));
 
+  function refresh() {
+    const { isOver, words } = describeLength(area.value);
+    counter.textContent = words;
+    counter.classList.toggle("is-over", isOver);
+    accept.disabled = !area.value.trim() || isOver || Boolean(store.get().live);
+  }
   function close() {
+    stopWatching();
     element.classList.remove("is-editing");
     form.remove();
     element.querySelector(".message-actions button:not([hidden])")?.focus();
   }
   function submit() {
+    if (accept.disabled) return;
     const text = area.value.trim();
-    if (!text) return;
     close();
-    onSend(text);
+    send(text);
   }
   function keydown(event) {
     if (event.key === "Escape") {
@@ -32,8 +45,8 @@ export function editInPlace(message, element, onSend) {
     }
   }
 
-  if (element.classList.contains("is-editing")) return;
   element.classList.add("is-editing");
   element.append(form);
+  const stopWatching = store.watch(["live"], refresh);
   area.focus();
 }
