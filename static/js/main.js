@@ -146,6 +146,11 @@ async function openAt(id, seq) {
 }
 
 async function showMessage(id, seq, isNew) {
+  // What could not be opened has said so.
+  if (store.get().loading === "failed") {
+    thread.forgetMessage();
+    return;
+  }
   const key = await chat.reach(id, seq);
   if (key) thread.showMessage(key);
   else if (store.get().conversationId === id) {
@@ -219,7 +224,9 @@ const openMemory = createMemoryPanel({
 });
 const showMemory = () => openMemory(store.get().conversationId);
 byId("memory").addEventListener("click", showMemory);
-store.watch(["conversationId"], ({ conversationId }) => { byId("memory").hidden = !conversationId; });
+store.watch(["conversationId", "loading"], ({ conversationId, loading }) => {
+  byId("memory").hidden = !conversationId || loading === "failed";
+});
 
 const thread = createThread(
   { scroller: byId("thread"), content: byId("thread-content"), list: byId("messages"), jump: byId("jump"), top: byId("older"),

@@ -132,6 +132,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         id = "";
       }
       drafts.write(id, { text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
+      if (error.code === "conversation_not_found") list.forget(id);
       if (now !== visit()) return;
       takeBack(before, user);
       ui.restore(text);

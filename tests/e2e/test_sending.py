@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from uuid import uuid4
 
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
@@ -286,3 +287,14 @@ async def test_an_edit_waits_until_the_answer_under_way_is_over(
     await edit.press("Enter")
     await expect(text_of(page)).to_have_text("About dogs.")
     await expect(page.locator(".bubble")).to_have_text(["Tell me about dogs"])
+
+
+async def test_a_conversation_that_is_not_here_is_said_once_and_not_listed(page: Page):
+    await page.goto(f"/c/{uuid4()}/#m4")
+    await expect(page.get_by_text("This conversation is not here")).to_be_visible()
+    await expect(page.locator(".toast")).to_have_count(0)
+    await expect(page.get_by_role("button", name="What is remembered")).to_be_hidden()
+    await send(page, "Is anybody here?")
+    await expect(page.locator("#banner")).to_contain_text("There is no such conversation.")
+    await expect(box(page)).to_have_value("Is anybody here?")
+    await expect(page.locator(".item")).to_have_count(0)
