@@ -6,7 +6,8 @@ import { createCodeBlock } from "./markdown/code.js";
 import { sanitizeMarkdown } from "./markdown/sanitize.js";
 
 function textBlock(token) {
-  const element = h("div", { class: "md-block" });
+  // Each block is read in its own direction: an answer in Arabic may begin with an English word.
+  const element = h("div", { class: "md-block", dir: "auto" });
   element.append(sanitizeMarkdown(blockHtml(token)));
   for (const table of element.querySelectorAll("table")) {
     const frame = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table" });

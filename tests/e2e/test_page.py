@@ -357,3 +357,29 @@ async def test_an_account_is_deleted_only_by_who_types_its_address(
     await confirm.click()
     await expect(page).to_have_url(re.compile("/accounts/login/"))
     assert (await page.request.get("/api/v1/me")).status == 401
+
+
+async def test_each_paragraph_is_read_in_its_own_direction(page: Page, provider: ScriptedProvider):
+    provider.script(
+        text="Emet means:\n\nאמת, לא שקר.\n\n1. אמת\n2. לא\n\n```python\nprint('אמת')\n```\n"
+    )
+    await send(page, "אמת\nHello")
+    await finished(page)
+    direction = "(one) => getComputedStyle(one).direction"
+    blocks = text_of(page).locator(".md-block")
+    assert await blocks.evaluate_all(f"(all) => all.map({direction})") == ["ltr", "rtl", "rtl"]
+    code = text_of(page).locator(".code-block")
+    assert await code.evaluate(direction) == "ltr"
+    # A line of the question that is read from the left begins at the left.
+    starts = await page.locator(".bubble").evaluate(
+        """(bubble) => {
+          const line = document.createRange();
+          line.setStart(bubble.firstChild, 4);
+          line.setEnd(bubble.firstChild, 5);
+          return line.getBoundingClientRect().left - bubble.getBoundingClientRect().left;
+        }"""
+    )
+    padding = await page.locator(".bubble").evaluate(
+        "(one) => parseFloat(getComputedStyle(one).paddingLeft)"
+    )
+    assert abs(starts - padding) < 2

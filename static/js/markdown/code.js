@@ -31,8 +31,8 @@ export function createCodeBlock(token, complete) {
   code.append(shown);
   const copy = h("button", { type: "button", class: "code-copy", "aria-label": "Copy code",
     on: { click: copyCode } }, icon("copy"), h("span", { text: "Copy" }));
-  const scroller = h("pre", { tabindex: "0", "aria-label": "Code" }, code);
-  const element = h("div", { class: "code-block" },
+  const scroller = h("pre", { tabindex: "0", role: "group", "aria-label": "Code" }, code);
+  const element = h("div", { class: "code-block", dir: "ltr" },
     h("div", { class: "code-head" }, h("span", { class: "code-lang", text: languageName(language) || "text" }), copy),
     scroller);
   let highlighted = false;

@@ -42,7 +42,7 @@ function createUserMessage(first, act) {
 
 function createAnswer(first, act) {
   let message = first;
-  const body = h("div", { class: "md", dir: "auto" });
+  const body = h("div", { class: "md" });
   const markdown = createMarkdown(body);
   const note = h("div", { class: "message-note" });
   const status = createLiveStatus();
