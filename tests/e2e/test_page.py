@@ -383,3 +383,18 @@ async def test_each_paragraph_is_read_in_its_own_direction(page: Page, provider:
         "(one) => parseFloat(getComputedStyle(one).paddingLeft)"
     )
     assert abs(starts - padding) < 2
+
+
+async def test_small_windows_reach_the_whole_menu_and_the_whole_greeting(page: Page):
+    await page.set_viewport_size({"width": 640, "height": 400})
+    await page.get_by_role("button", name="Open conversations").click()
+    await page.locator("#account summary").click()
+    menu = page.locator(".account-menu")
+    box_of_menu = await menu.bounding_box()
+    assert box_of_menu is not None
+    assert box_of_menu["y"] >= 0
+    await menu.get_by_role("button", name="Sign out").scroll_into_view_if_needed()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("link", name="New chat").last.click()
+    assert await page.locator("#thread").evaluate("(one) => one.scrollTop") == 0

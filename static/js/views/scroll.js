@@ -8,9 +8,10 @@ const NEAR_END_PX = 48;
  * @param {HTMLButtonElement} jump "Jump to latest"
  * @param {object} deps
  * @param {() => boolean} deps.hasEnd  whether the end of what is shown is the newest of all
+ * @param {() => boolean} deps.isEmpty there is no message: what stands in their place begins above
  * @param {() => void} deps.onJump     the reader wants to go there
  */
-export function createStickyScroll(scroller, content, jump, { hasEnd, onJump }) {
+export function createStickyScroll(scroller, content, jump, { hasEnd, isEmpty, onJump }) {
   let stuck = true;
   let lastTop = 0;
 
@@ -23,7 +24,7 @@ export function createStickyScroll(scroller, content, jump, { hasEnd, onJump }) 
     refresh();
   };
   const toEnd = () => {
-    if (stuck && hasEnd()) scroller.scrollTop = scroller.scrollHeight;
+    if (stuck && hasEnd()) scroller.scrollTop = isEmpty() ? 0 : scroller.scrollHeight;
   };
   const isNearEnd = () => hasEnd() && distance() < NEAR_END_PX;
 

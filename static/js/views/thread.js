@@ -21,6 +21,7 @@ export function createThread({ scroller, content, list, jump, top, bottom },
   const views = new Map();
   const scroll = createStickyScroll(scroller, content, jump, {
     hasEnd: () => store.get().newerCursor === null,
+    isEmpty: () => !store.get().messages.length,
     async onJump() {
       if (!(await goToNewest())) return;
       wanted = null;
