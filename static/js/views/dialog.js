@@ -10,7 +10,10 @@ import { h } from "../dom.js";
  */
 export function ask({ title, text, confirm, danger = false, field = null, expected = null }) {
   return new Promise((resolve) => {
-    const input = field && h("textarea", { id: "dialog-field", rows: "3", maxlength: "2000" });
+    // What has to be typed word for word is one line, which Enter confirms.
+    const input = field && (expected === null
+      ? h("textarea", { id: "dialog-field", rows: "3", maxlength: "2000", dir: "auto" })
+      : h("input", { id: "dialog-field", type: "text", autocomplete: "off", autocapitalize: "none", spellcheck: "false" }));
     const cancel = h("button", { type: "button", class: "button button-quiet", text: "Cancel",
       on: { click: () => dialog.close("") } });
     const accept = h("button", { type: "submit", class: `button ${danger ? "button-danger" : "button-primary"}`,
