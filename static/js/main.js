@@ -311,6 +311,7 @@ for (const link of document.querySelectorAll("[data-new-chat]")) {
 
 store.watch(["title", "conversationId"], ({ title, conversationId }) => {
   byId("title").textContent = conversationId ? title || "New chat" : "";
+  byId("title").hidden = !conversationId;
   document.title = conversationId && title ? `${title} · Parley` : "Parley";
 });
 
