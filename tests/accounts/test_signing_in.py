@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from pytest_django import Settings
 
@@ -129,7 +130,8 @@ def test_a_forgotten_password_is_reset_by_mail(visitor: Visitor) -> None:
     assert page.status_code == 200
     address = page.redirect_chain[-1][0]
     chosen = {"password1": "another horse battery", "password2": "another horse battery"}
-    assert visitor.http.post(address, chosen).status_code == 302
+    done = visitor.http.post(address, chosen, follow=True)
+    assert 'href="/accounts/login/"' in done.content.decode()
 
     assert not other_device.is_signed_in()
     assert not visitor.sign_in("ada@example.org").get("Location")
@@ -138,6 +140,29 @@ def test_a_forgotten_password_is_reset_by_mail(visitor: Visitor) -> None:
 
     used = Visitor().http.get(found[1], follow=True)
     assert used.context["token_fail"]
+    assert 'href="/accounts/password/reset/"' in used.content.decode()
+
+
+def test_mail_is_signed_by_the_service_and_its_links_work(
+    visitor: Visitor, settings: Settings
+) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "optional"
+    mail.outbox.clear()
+    visitor.sign_up("ada@example.org")
+    visitor.post("logout/")
+    visitor.post("password/reset/", email="ada@example.org")
+    confirming, resetting = mail.outbox
+    assert confirming.subject == "Confirm your email address"
+    assert resetting.subject == "Choose a new password for Parley"
+    for message in (confirming, resetting):
+        assert str(message.body).rstrip().endswith("Parley\ntestserver")
+        assert "&" not in str(message.body)
+    found = re.search(r"http://testserver(/accounts/confirm-email/\S+)", str(confirming.body))
+    assert found is not None
+    assert "ada@example.org" in visitor.http.get(found[1]).content.decode()
+    visitor.http.post(found[1])
+    assert EmailAddress.objects.get(email="ada@example.org").verified
+    assert visitor.http.get("/accounts/confirm-email/none/").status_code == 200
 
 
 def test_a_reset_for_an_unknown_address_does_not_tell(visitor: Visitor) -> None:
