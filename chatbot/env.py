@@ -101,6 +101,15 @@ def email(url: str) -> dict[str, Any]:
     return _by_url("EMAIL_URL", url, _urls.EMAIL_SCHEMES, _urls.email_url_config)
 
 
+def url(name: str, *schemes: str) -> str:
+    """Return a URL with one of the schemes, or nothing where none is set."""
+    value = text(name)
+    if value and not _is_url(value, schemes):
+        # Without the URL, which may have a password in it.
+        raise ImproperlyConfigured(f"{name} takes a URL such as {schemes[0]}://host.")
+    return value
+
+
 def check_cluster(name: str, urls: list[str]) -> None:
     """Raise ImproperlyConfigured unless these are addresses of a cluster's nodes.
 
@@ -132,6 +141,16 @@ def _is_node(url: str) -> bool:
         return False
     is_address = parts.scheme in {"redis", "rediss"} and bool(parts.hostname)
     return is_address and has_port and parts.path in {"", "/", "/0"}
+
+
+def _is_url(value: str, schemes: Container[str]) -> bool:
+    try:
+        parts = urlsplit(value)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    # One of a socket has no host.
+    return has_port and parts.scheme in schemes and bool(parts.hostname or parts.scheme == "unix")
 
 
 def _by_url(

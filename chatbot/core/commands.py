@@ -1,4 +1,4 @@
-"""What commands that people type have in common."""
+"""What all commands have in common; manage.py runs them inside it."""
 
 from __future__ import annotations
 

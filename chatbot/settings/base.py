@@ -78,7 +78,7 @@ TEMPLATES = [
 # --- stores -----------------------------------------------------------------------------------
 
 DATABASE_URL = env.text("DATABASE_URL")
-REDIS_URL = env.text("REDIS_URL")
+REDIS_URL = env.url("REDIS_URL", "redis", "rediss", "unix")
 EVENT_LOG_CLUSTER = env.names("EVENT_LOG_CLUSTER", [])
 # Where a log lies follows from this number: it is the same in every process.
 EVENT_LOG_CLUSTER_LANES = env.number("EVENT_LOG_CLUSTER_LANES", 3, least=1, most=256)
@@ -197,13 +197,13 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Parley <parley@localhost>")
 # --- models and limits ------------------------------------------------------------------------
 
 ANTHROPIC_API_KEY = env.text("ANTHROPIC_API_KEY")
-ANTHROPIC_BASE_URL = env.text("ANTHROPIC_BASE_URL")
+ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL", "https", "http")
 OPENAI_API_KEY = env.text("OPENAI_API_KEY")
-OPENAI_BASE_URL = env.text("OPENAI_BASE_URL")
+OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", "https", "http")
 MODELS_FILE = env.text("MODELS_FILE")
 LOCAL_MODEL = env.flag("LOCAL_MODEL", True)
 LOCAL_MODEL_FILE = env.text("LOCAL_MODEL_FILE")
-LOCAL_MODEL_URL = env.text("LOCAL_MODEL_URL")
+LOCAL_MODEL_URL = env.url("LOCAL_MODEL_URL", "https", "http")
 LOCAL_MODEL_API_KEY = env.text("LOCAL_MODEL_API_KEY")
 _CACHE_HOME = Path(env.text("XDG_CACHE_HOME", "~/.cache")).expanduser()
 MODEL_CACHE_DIR = Path(env.text("MODEL_CACHE_DIR", str(_CACHE_HOME / "chatbot" / "models")))
@@ -330,7 +330,7 @@ AUDIT_HEADS_FILE = env.text("AUDIT_HEADS_FILE")
 
 # docs/moderation.md: the second tier, and who is asked about what was flagged.
 MODERATION_TIER2 = env.choice("MODERATION_TIER2", "auto", "auto", "off")
-MODERATION_JUDGE_URL = env.text("MODERATION_JUDGE_URL")
+MODERATION_JUDGE_URL = env.url("MODERATION_JUDGE_URL", "https", "http")
 MODERATION_JUDGE_KEY = env.text("MODERATION_JUDGE_KEY")
 # How many characters of an answer wait until what follows them was judged too.
 MODERATION_HOLD_BACK = env.number("MODERATION_HOLD_BACK", 80, most=160)

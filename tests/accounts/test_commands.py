@@ -111,11 +111,20 @@ def test_an_inactive_person_gets_no_token() -> None:
         run("createtoken", "ada@example.org")
 
 
-@pytest.mark.parametrize("command", ["createtoken", "createuser"])
-def test_before_the_tables_are_made_one_line_says_what_to_do(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "database"),
+    [
+        ("createuser ada@example.org", ""),
+        ("verify_audit", ""),
+        ("checkbudgets", "postgres://nobody@127.0.0.1:1/nothing"),
+    ],
+)
+def test_without_a_database_or_its_tables_one_line_says_what_to_do(
+    command: str, database: str, tmp_path: Path
+) -> None:
     done = subprocess.run(
-        [sys.executable, "manage.py", command, "ada@example.org"],
-        env=os.environ | {"DATA_DIR": str(tmp_path), "DATABASE_URL": ""},
+        [sys.executable, "manage.py", *command.split()],
+        env=os.environ | {"DATA_DIR": str(tmp_path), "DATABASE_URL": database},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

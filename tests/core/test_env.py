@@ -167,3 +167,25 @@ def test_what_is_no_address_of_a_node_is_refused_without_its_password(url: str) 
     with pytest.raises(ImproperlyConfigured, match="NODES") as caught:
         env.check_cluster("NODES", ["redis://one.example", url])
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "redis://:secret@host:6379/0", "rediss://host", "unix:///run/redis.sock"]
+)
+def test_a_url_has_a_known_scheme_and_a_host(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("REDIS_URL", value)
+    assert env.url("REDIS_URL", "redis", "rediss", "unix") == value
+
+
+@pytest.mark.parametrize(
+    "value", ["host:6379", "redis://", "http://secret@host", "redis://:secret@host:x", "secret"]
+)
+def test_what_is_no_such_url_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", value)
+    with pytest.raises(
+        ImproperlyConfigured, match="REDIS_URL takes a URL such as redis://"
+    ) as told:
+        env.url("REDIS_URL", "redis", "rediss", "unix")
+    assert "secret" not in str(told.value)

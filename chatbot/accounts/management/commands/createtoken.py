@@ -10,7 +10,6 @@ from chatbot.accounts.models import User
 from chatbot.accounts.tokens import create_token
 from chatbot.audit.log import COMMAND_LINE, record
 from chatbot.audit.naming import name_of
-from chatbot.core.commands import explained_database
 
 
 class Command(BaseCommand):
@@ -21,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--label", default="", help="what the token is for")
 
     def handle(self, *, email: str, label: str, **_: Any) -> None:
-        with explained_database(), transaction.atomic():
+        with transaction.atomic():
             user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
             if user is None:
                 raise CommandError(f"Nobody is registered as {email}.")

@@ -13,7 +13,6 @@ from chatbot.accounts.models import Plan
 from chatbot.accounts.people import create_person, make_moderator
 from chatbot.audit.log import COMMAND_LINE, record
 from chatbot.audit.naming import name_of
-from chatbot.core.commands import explained_database
 
 
 class Command(BaseCommand):
@@ -41,7 +40,7 @@ class Command(BaseCommand):
         elif sys.stdin.isatty():
             password = getpass.getpass("Password (empty: set it later by password reset): ")
         try:
-            with explained_database(), transaction.atomic():
+            with transaction.atomic():
                 user = create_person(email, password or None, plan=Plan(plan), staff=staff)
                 if roles["moderator"]:
                     make_moderator(user)
