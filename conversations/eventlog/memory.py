@@ -81,10 +81,10 @@ class MemoryEventLog:
         return MemoryReader(stream, after, on_close=lambda: self._leave(key))
 
     async def delete(self, key: StreamKey) -> None:
-        if key in self._readers:
-            self._streams[key].begin_at(START)
-        else:
-            self._streams.pop(key, None)
+        stream = self._streams.pop(key, None)
+        if stream is not None and key in self._readers:
+            stream.begin_at(START)
+            self._streams[key] = stream
 
     async def aclose(self) -> None:
         self._streams.clear()
