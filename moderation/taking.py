@@ -48,10 +48,12 @@ def take_up() -> list[ModerationEvent]:
     waiting = ModerationOutbox.objects.order_by("created")
     if connection.features.has_select_for_update_skip_locked:
         waiting = waiting.select_for_update(skip_locked=True)
-    notes = list(waiting[:AT_ONCE])
-    events = [_event(note) for note in notes]
+    notes = {note.pk: note for note in waiting[:AT_ONCE]}
+    # What was refused once more under its key has its event, and counts no second time.
+    known = set(ModerationEvent.objects.filter(pk__in=list(notes)).values_list("pk", flat=True))
+    events = [_event(note) for note in notes.values() if note.pk not in known]
     ModerationEvent.objects.bulk_create(events, ignore_conflicts=True)
-    ModerationOutbox.objects.filter(pk__in=[note.pk for note in notes]).delete()
+    ModerationOutbox.objects.filter(pk__in=list(notes)).delete()
     return events
 
 
