@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from chatbot.audit.log import record
 from chatbot.core.crypto import CannotOpen, DataCipher
@@ -98,12 +99,17 @@ def _find(conversation: Conversation, seq: int) -> Message:
     return message
 
 
+def events_about(conversation: Conversation, seq: int) -> QuerySet[ModerationEvent]:
+    """Return the moderation events of a message, found among its person's: these have an index."""
+    theirs = ModerationEvent.objects.filter(user_id=conversation.user_id)
+    return theirs.filter(conversation_id=conversation.pk, message_seq=seq)
+
+
 def _note(
     conversation: Conversation, message: Message, cipher: DataCipher, category: Category
 ) -> None:
     """Say of the events about it what was done; where there is none, note one."""
-    place = {"conversation_id": conversation.pk, "message_seq": message.seq}
-    if ModerationEvent.objects.filter(**place).update(action=Action.WITHDRAWN):
+    if events_about(conversation, message.seq).update(action=Action.WITHDRAWN):
         return
     try:
         text = open_message(cipher, message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from chatbot.accounts.models import User
 from chatbot.audit.models import AuditEntry
@@ -30,7 +31,7 @@ from conversations.sealing import open_cipher, open_message, seal_column
 from conversations.search.indexing import index_conversation
 from conversations.summaries import MemoryMoved, NewSummary, add_summary
 from conversations.terminals import HALT_NOTICE, replay_ended
-from conversations.withdrawing import is_readable, withdraw_message
+from conversations.withdrawing import events_about, is_readable, withdraw_message
 from moderation.models import Action, ModerationEvent, ModerationOutbox, Source
 from moderation.types import Category
 from tests.conversations.logs import find_key
@@ -39,7 +40,7 @@ from tests.conversations.rows import put_message
 from tests.conversations.search.rows import search
 from tests.conversations.talks import Talk, narrow_spec
 from tests.desk.events import put_event
-from tests.factories import make_conversation
+from tests.factories import make_conversation, make_person
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -179,3 +180,17 @@ async def test_once_is_enough_and_what_is_being_written_is_not_withdrawn(user: U
     with pytest.raises(ConversationNotFound):
         await withdraw(user.pk, 1)
     assert await AuditEntry.objects.acount() == 1
+
+
+async def test_the_events_of_a_message_are_found_by_an_index(user: User) -> None:
+    def look() -> str:
+        conversation = make_conversation(user)
+        put_event(user, conversation_id=conversation.pk, message_seq=2)
+        other = put_event(make_person(), conversation_id=conversation.pk, message_seq=4)
+        assert not events_about(conversation, other.message_seq or 0)
+        assert events_about(conversation, 2).get().user == user
+        return events_about(conversation, 2).explain()
+
+    plan = await db_call(look)
+    # PostgreSQL reads a table of a few rows as it is.
+    assert connection.vendor == "postgresql" or "moderation_of_user" in plan
