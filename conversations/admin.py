@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
-from django.http import HttpRequest
 
 from chatbot.core.readonly import ReadOnlyAdmin
 from conversations.models import Conversation, Generation, Worker
@@ -20,13 +18,11 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     fields = ("id", "user", "model", "pinned", "archived", "message_count", "created", "updated")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
-        rows: QuerySet[Conversation] = super().get_queryset(request)
-        return rows.annotate(messages_kept=Count("messages__seq"))
-
-    @admin.display(description="messages", ordering="messages_kept")
+    @admin.display(description="messages", ordering="next_seq")
     def message_count(self, conversation: Conversation) -> int:
-        return int(getattr(conversation, "messages_kept", 0))
+        # Messages are deleted with their conversation only, and never counted: that would read all
+        # that anybody wrote for a list of some conversations.
+        return conversation.next_seq - 1
 
 
 @admin.register(Generation)

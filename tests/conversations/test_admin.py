@@ -9,8 +9,10 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
+from django.db import connection
 from django.db.models import Model
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -108,6 +110,14 @@ def test_lists_and_details_are_shown_without_content(
             continue
         see(staff, address_of(model, "change", row.pk), secrets)
         see(staff, address_of(model, "history", row.pk), secrets)
+
+
+def test_the_list_of_conversations_counts_no_messages(staff: Client, user: User) -> None:
+    Conversation.objects.filter(pk=make_conversation(user).pk).update(next_seq=42)
+    with CaptureQueriesContext(connection) as captured:
+        page = staff.get(address_of(Conversation, "changelist")).content.decode()
+    assert re.search(r"field-message_count[^>]*>\s*41\s*<", page)
+    assert not any("conversations_message" in one["sql"] for one in captured)
 
 
 @pytest.mark.parametrize("model", [User, Conversation, Generation, BudgetPeriod, ApiToken])
