@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
 from chatbot.core.errors import ChatError
 from conversations.changes import NotAnAnswer
@@ -50,6 +51,13 @@ def test_every_setting_is_documented_and_no_other() -> None:
 def test_every_event_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "streaming.md").read_text(), re.MULTILINE)
     assert set(EventType) <= set(rows)
+
+
+def test_every_table_of_ours_is_documented() -> None:
+    documented = set(re.findall(r"`(\w+)`", (DOCS / "data.md").read_text()))
+    ours = {"accounts", "audit", "conversations", "moderation"}
+    tables = {one._meta.db_table for one in apps.get_models() if one._meta.app_label in ours}
+    assert tables <= documented
 
 
 def subclasses(kind: type[ChatError]) -> Iterator[type[ChatError]]:
