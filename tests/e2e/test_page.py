@@ -398,3 +398,33 @@ async def test_small_windows_reach_the_whole_menu_and_the_whole_greeting(page: P
     await page.keyboard.press("Escape")
     await page.get_by_role("link", name="New chat").last.click()
     assert await page.locator("#thread").evaluate("(one) => one.scrollTop") == 0
+
+
+async def test_a_title_goes_on_being_typed_when_the_list_is_drawn_anew(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text=STORY)
+    await send(page, "Tell me a story")
+    await finished(page)
+    row = page.locator("#conversations .item").first
+    await row.get_by_role("button", name=re.compile("Options for")).click()
+    await page.get_by_role("menuitem", name="Rename").click()
+    title = row.get_by_role("textbox", name="Title")
+    await title.fill("The quiet")
+    # Another conversation is begun elsewhere, and stands above this one.
+    made = await page.evaluate(
+        """async () => {
+          const token = document.querySelector('meta[name="csrf-token"]').content;
+          const headers = {"content-type": "application/json", "x-csrftoken": token};
+          const asked = {method: "POST", headers, body: '{"title": "Another"}'};
+          return (await fetch("/api/v1/conversations", asked)).status;
+        }"""
+    )
+    assert made == 201
+    items = page.locator("#conversations .item")
+    await expect(items).to_have_count(2)
+    await page.keyboard.type(" server")
+    await page.keyboard.press("Enter")
+    await expect(items.nth(1)).to_have_text("The quiet server")
+    await page.reload()
+    await expect(items.nth(1)).to_have_text("The quiet server")

@@ -31,7 +31,7 @@ export function createItem(first, act) {
   ];
 
   function rename() {
-    const input = h("input", { class: "item-input", "aria-label": "Title", maxlength: MAX_TITLE, on: { keydown, blur: () => finish(true) } });
+    const input = h("input", { class: "item-input", "aria-label": "Title", maxlength: MAX_TITLE, on: { keydown, blur } });
     input.value = item.title || "";
     let finished = false;
     function finish(save, refocus = false) {
@@ -41,6 +41,10 @@ export function createItem(first, act) {
       const text = input.value.trim();
       if (save && text && text !== item.title) act.rename(item, text);
       if (refocus) link.focus();
+    }
+    // A list that is drawn anew takes the focus for a moment, and gives it back.
+    function blur() {
+      setTimeout(() => document.activeElement === input || finish(input.isConnected));
     }
     function keydown(event) {
       if (event.isComposing) return;
