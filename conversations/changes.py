@@ -36,8 +36,8 @@ from conversations.sealing import (
 from conversations.search.indexing import index_title
 from conversations.terminals import forget_logs
 from conversations.views import read_system_prompt, view_conversation
+from llm.catalog import AUTO
 from llm.conf import get_registry
-from llm.registry import AUTO
 from llm.routing import check_plan
 from moderation.models import Source
 

@@ -12,9 +12,8 @@ from conversations.places import Door
 from conversations.prompts import count_prompt, read_sizes, system_text
 from conversations.queries import Standing
 from conversations.sizes import NEUTRAL, size_of
-from llm.catalog import ModelSpec
+from llm.catalog import AUTO, ModelSpec
 from llm.conf import get_registry
-from llm.registry import AUTO
 from llm.routing import (
     Allowance,
     Asked,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from conversations.models import Generation
-from llm.catalog import ModelSpec
+from llm.catalog import AUTO, ModelSpec
 from llm.conf import get_registry
 from llm.errors import UnknownModel
 from llm.pricing import Call, CallEnding, bill_call
-from llm.registry import AUTO
 from llm.tokens import UNKNOWN, measure
 from llm.types import Usage
 

@@ -30,6 +30,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from chatbot.core.errors import InvalidCursor
+from llm.catalog import MODEL_NAME
 
 MAX_CONTENT_CHARS = 32_000
 MAX_SYSTEM_PROMPT_CHARS = 8_000
@@ -183,7 +184,7 @@ SystemPrompt = Annotated[CleanText, AtMost(MAX_SYSTEM_PROMPT_CHARS)]
 AppealText = Annotated[CleanText, AtMost(MAX_APPEAL_CHARS), AfterValidator(_not_blank)]
 Comment = Annotated[CleanText, AtMost(MAX_COMMENT_CHARS)]
 Fact = Annotated[CleanText, AtMost(MAX_FACT_CHARS), AfterValidator(_not_blank)]
-ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+ModelName = Annotated[str, StringConstraints(pattern=f"^{MODEL_NAME}$")]
 Seq = Annotated[int, Field(ge=1, le=2_147_483_647)]
 # Visible ASCII, as in an HTTP header; long enough for a UUID or a hash.
 _CLIENT_KEY = re.compile(r"[\x21-\x7e]{1,200}")

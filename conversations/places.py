@@ -18,9 +18,8 @@ from chatbot.core.errors import Busy
 from chatbot.core.metrics import REFUSED
 from llm.admission.degrade import Step, degrade, find_relief, shorten
 from llm.admission.load import LaneLoad
-from llm.catalog import ModelSpec
+from llm.catalog import AUTO, ModelSpec
 from llm.conf import get_load, get_registry
-from llm.registry import AUTO
 from llm.routing import Reason, Route, find_pool, with_fallbacks
 
 # One person's messages follow each other at this distance, in the line's own time.

@@ -10,6 +10,11 @@ from llm.tokens import TOKEN_MARGIN, UNKNOWN, Scale
 
 # The one provider that is no endpoint of the catalogue: the server this installation runs.
 LOCAL = "local"
+# What is no model, but leaves the choice to the router.
+AUTO = "auto"
+# What the API takes for the name of a model, and what a column of the ledger holds.
+MODEL_NAME = r"[A-Za-z0-9._-]{1,64}"
+LONGEST_ENDPOINT_NAME = 32
 
 Protocol = Literal["anthropic", "openai"]
 Tier = Literal["fast", "smart"]

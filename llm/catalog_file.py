@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from llm.catalog import (
+    AUTO,
     FREE,
     LANE_LIMITS,
     LOCAL,
+    LONGEST_ENDPOINT_NAME,
+    MODEL_NAME,
     PLANS,
     Catalog,
     CatalogError,
@@ -60,10 +64,12 @@ def parse_catalog(*texts: str) -> Catalog:
     servers = [
         _read_endpoint(table, faults)
         for document in documents
-        for table in document.get("endpoint", [])
+        for table in _find_tables(document, "endpoint", faults)
     ]
     models = [
-        _read_model(table, faults) for document in documents for table in document.get("model", [])
+        _read_model(table, faults)
+        for document in documents
+        for table in _find_tables(document, "model", faults)
     ]
     defaults = {
         key: str(document[key])
@@ -83,6 +89,16 @@ def parse_catalog(*texts: str) -> Catalog:
     if faults:
         raise CatalogError("\n".join(faults))
     return catalog
+
+
+def _find_tables(
+    document: Mapping[str, Any], kind: str, faults: list[str]
+) -> Sequence[Mapping[str, Any]]:
+    found = document.get(kind, [])
+    if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+        return found
+    faults.append(f"{kind}: each one begins with [[{kind}]]")
+    return []
 
 
 def _find_loose_ends(catalog: Catalog) -> Iterable[str]:
@@ -191,6 +207,8 @@ def _find_endpoint_problem(spec: EndpointSpec) -> str | None:
     texts = (spec.name, spec.base_url, spec.key_setting, spec.url_setting)
     if not all(isinstance(text, str) for text in texts) or spec.name in ("", LOCAL):
         return f"needs a name that is not {LOCAL!r}, and texts for address and settings"
+    if len(spec.name) > LONGEST_ENDPOINT_NAME:
+        return f"name may have {LONGEST_ENDPOINT_NAME} characters"
     if not spec.base_url and not spec.url_setting:
         return "needs base_url or url_setting"
     if spec.base_url and not spec.base_url.startswith(("http://", "https://")):
@@ -219,6 +237,8 @@ def _find_problem(spec: ModelSpec) -> str | None:
         text = getattr(spec, field)
         if not isinstance(text, str) or not (text or field == "tokenizer"):
             return f"{field} must be a non-empty string"
+    if re.fullmatch(MODEL_NAME, spec.name) is None or spec.name == AUTO:
+        return f"name takes 64 letters, digits, '.', '_' and '-', and is not {AUTO!r}"
     for field in ("free", "caches_prompts", "takes_notes"):
         if type(getattr(spec, field)) is not bool:
             return f"{field} must be true or false"

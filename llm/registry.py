@@ -11,7 +11,7 @@ from chatbot.core.tasks import spawn
 from llm.admission.lanes import lane_of
 from llm.admission.slots import Lane
 from llm.calibration import calibrate
-from llm.catalog import LOCAL, Catalog, ModelSpec, Protocol as WireProtocol
+from llm.catalog import AUTO, LOCAL, Catalog, ModelSpec, Protocol as WireProtocol
 from llm.engine import Means
 from llm.errors import ModelSwitchedOff, ProviderUnavailable, UnknownModel
 from llm.local_model import ModelUnavailable
@@ -26,7 +26,6 @@ from llm.providers.sdks import import_sdk
 from llm.routing import prefer
 from llm.tokens import Scale
 
-AUTO = "auto"
 # A local model that died is back in a second or two, on a busy machine in ten.
 RESTART_PATIENCE_S = 20.0
 

@@ -10,9 +10,9 @@ from django.db.utils import Error
 from chatbot.accounts.models import Plan
 from chatbot.core.errors import ChatError
 from conversations.overrides import read_overrides
+from llm.catalog import AUTO
 from llm.conf import preview_registry
 from llm.explaining import explain
-from llm.registry import AUTO
 from llm.routing import Allowance, Asked, route
 
 
