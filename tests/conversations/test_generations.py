@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,9 @@ from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.models import User
 from conversations.claims import (
     MAX_CLAIMS,
+    Candidate,
     Claim,
+    Everybody,
     LeaseLost,
     claim_lapsed,
     claim_waiting,
@@ -104,6 +107,26 @@ def test_a_lapsed_lease_is_claimed_with_the_next_attempt(user: User) -> None:
         finish_claim(stale, done("stale"))
     finish_claim(fresh, done("fresh"))
     assert Generation.objects.get().state == State.COMPLETED
+
+
+class Meanwhile(Everybody):
+    """Lets everybody in, and has something happen between the look for work and the claim."""
+
+    def __init__(self, happen: Callable[[], object]) -> None:
+        self._happen = happen
+
+    def prepare(self, candidates: Sequence[Candidate], limit: int) -> None:
+        assert candidates
+        self._happen()
+
+
+def test_a_lease_that_is_renewed_while_others_look_is_not_taken_over(user: User) -> None:
+    generation = queue_generation(user)
+    claimed("one")
+    let_lease_lapse(generation)
+    renewal = Meanwhile(lambda: renew_leases("one", [generation.pk]))
+    assert claim_lapsed("two", 1, admission=renewal) == []
+    assert renew_leases("one", [generation.pk]) == {generation.pk: False}
 
 
 def test_finishing_stores_answer_usage_and_settlement_together(user: User) -> None:
