@@ -17,6 +17,8 @@ DEFAULT_PATH = Path(__file__).with_name("default_policy.toml")
 # A limit that no score reaches: the category never does this.
 NEVER = 1.01
 ANY = "*"
+# Ten years. Where a calendar ends, whoever counts strikes would fail, and no event be written down.
+MOST_DAYS = 3_650
 _ALIASES = {alias: str(category) for category, alias in OPENAI_NAMES.items()}
 
 
@@ -203,6 +205,9 @@ def _check_strikes(strikes: StrikeRules) -> None:
         raise BadPolicy("What strikes count is given in numbers.")
     if min(numbers) < 0 or not strikes.half_life_days:
         raise BadPolicy("What strikes count is not negative, and their half-life is not 0.")
+    longest = max(strikes.half_life_days, strikes.slow_hours / 24, strikes.suspend_days)
+    if longest > MOST_DAYS:
+        raise BadPolicy(f"No time is longer than {MOST_DAYS:,} days.")
     if strikes.suspend_at < strikes.slow_at:
         raise BadPolicy("People are slowed before they are suspended.")
     if unknown := set(strikes.weights) - {ANY, *map(str, Category)}:
