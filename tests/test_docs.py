@@ -19,7 +19,7 @@ from conversations.search.finding import SearchUnavailable
 from tests.live import ROOT
 
 DOCS = ROOT / "docs"
-ENV_READERS = {"text", "required", "flag", "choice", "names", "number", "seconds"}
+ENV_READERS = {"text", "required", "flag", "choice", "names", "number", "seconds", "url"}
 # Read for others' sake: a standard of desktops, and Django's own.
 NOT_OURS = {"XDG_CACHE_HOME"}
 
