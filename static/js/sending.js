@@ -99,10 +99,11 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
     let key = isSameRequest(sent, text, parentSeq) ? sent.key : uuid();
     const remember = (id) => drafts.write(id, { text: drafts.read(id).text, sent: { text, parentSeq, key } });
     drafts.write(before.conversationId, { text: "", sent: { text, parentSeq, key } });
-    const user = localMessage(uuid(), "user", text);
-    const answer = localMessage(uuid(), "assistant", "");
     const kept = parentSeq === undefined ? before.messages
       : before.messages.filter((one) => one.seq !== null && one.seq <= parentSeq);
+    // Nobody tells later what it follows, and an edit of it has to follow the same.
+    const user = localMessage(uuid(), "user", text, { parentSeq: kept.at(-1)?.seq ?? null });
+    const answer = localMessage(uuid(), "assistant", "");
     store.set({
       live: { generationId: null, stopping: false },
       messages: [...kept, user, { ...answer, live: CONNECTING }],

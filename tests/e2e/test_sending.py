@@ -298,3 +298,22 @@ async def test_a_conversation_that_is_not_here_is_said_once_and_not_listed(page:
     await expect(page.locator("#banner")).to_contain_text("There is no such conversation.")
     await expect(box(page)).to_have_value("Is anybody here?")
     await expect(page.locator(".item")).to_have_count(0)
+
+
+async def test_an_edit_of_what_was_just_sent_keeps_what_was_said_before(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script({"text": "Cats."}, {"text": "Fleas."}, {"text": "Ticks."})
+    await send(page, "Tell me about cats")
+    await finished(page)
+    await send(page, "And fleas?")
+    await finished(page)
+    await page.locator(".message-user").last.hover()
+    await page.get_by_role("button", name="Edit and send again").last.click()
+    await page.get_by_label("Edit message").fill("And ticks?")
+    await page.keyboard.press("Enter")
+    await expect(text_of(page)).to_have_text("Ticks.")
+    await finished(page)
+    for _ in range(2):
+        await expect(page.locator(".bubble")).to_have_text(["Tell me about cats", "And ticks?"])
+        await page.reload()
