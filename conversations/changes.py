@@ -14,12 +14,14 @@ from chatbot.accounts.instructions import write_instructions
 from chatbot.accounts.models import User
 from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
-from chatbot.core.errors import BadRequest, IdempotencyMismatch
+from chatbot.core.errors import BadRequest, Conflict, GenerationActive, IdempotencyMismatch
 from conversations.contextcache.store import forget_contexts
 from conversations.dispatch import announce_stop
 from conversations.eventlog import StreamKey, get_event_log
 from conversations.events import ChangeConversation, CreateConversation, GiveFeedback
+from conversations.forks import read_newest_beneath
 from conversations.generations import abandon_active
+from conversations.history import find_active
 from conversations.models import Conversation, Generation, Message, Role
 from conversations.notices import notify
 from conversations.prompts import ContentUnavailable
@@ -35,7 +37,7 @@ from conversations.sealing import (
 )
 from conversations.search.indexing import index_title
 from conversations.terminals import forget_logs
-from conversations.views import read_system_prompt, view_conversation
+from conversations.views import read_system_prompt, view_conversation, view_generation
 from llm.catalog import AUTO
 from llm.conf import get_registry
 from llm.routing import check_plan
@@ -204,6 +206,39 @@ async def delete_conversation(user: User, conversation_id: UUID) -> None:
 
     await forget_logs(await db_call(delete), get_event_log())
     await notify(user.pk, "conversation.deleted", conversationId=str(conversation_id))
+
+
+async def show_message(user: User, conversation_id: UUID, seq: int) -> None:
+    """Show the branch with a message, down to the newest that follows it.
+
+    Raises ConversationNotFound, MessageNotFound, GenerationActive, or Conflict for one that is
+    written to meanwhile.
+    """
+
+    @transaction.atomic
+    def show() -> bool:
+        conversation = find_conversation(user.pk, conversation_id)
+        find_message(conversation, seq)
+        active = find_active(conversation_id)
+        if active is not None:
+            raise GenerationActive(detail=dict(view_generation(active)))
+        shown, last = conversation.active_leaf, conversation.next_seq - 1
+        leaf = read_newest_beneath(conversation_id, seq, last=last)
+        if leaf == shown:
+            return False
+        # Whatever is written takes the next place, so that nothing is hidden which was said since.
+        same = Conversation.objects.filter(pk=conversation_id, next_seq=last + 1, active_leaf=shown)
+        if not same.update(active_leaf=leaf):
+            raise Conflict
+        # Both ends, for more than one is compared as a whole: what is hidden leaves the index.
+        ends = [seq for seq in (shown, leaf) if seq is not None]
+        Generation.objects.filter(conversation_id=conversation_id, answer_seq__in=ends).update(
+            search_due=True
+        )
+        return True
+
+    if await db_call(show):
+        await notify(user.pk, "conversation.updated", conversationId=str(conversation_id))
 
 
 async def give_feedback(user: User, conversation_id: UUID, seq: int, request: GiveFeedback) -> None:

@@ -73,6 +73,62 @@ def find_on_branch(conversation_id: UUID, places: Iterable[int], *, leaf: int | 
     return {place for place in wanted if any(start <= place <= last for start, last in runs)}
 
 
+def read_siblings(
+    conversation_id: UUID, parents: Sequence[int | None], *, last: int
+) -> dict[int | None, list[int]]:
+    """Return what follows each of these messages where that is more than one, in order.
+
+    `last` is the newest message of the conversation, on whichever branch. Costs one range of the
+    index of forks.
+    """
+    if not parents:
+        return {}
+    lowest = min(parent or 0 for parent in parents)
+    forks = _forks.tuples(conversation=conversation_id, after=lowest, leaf=last)
+    return find_siblings([(seq, parent) for seq, parent in forks], parents)
+
+
+def find_siblings(
+    forks: Sequence[Fork], parents: Iterable[int | None]
+) -> dict[int | None, list[int]]:
+    """As `read_siblings`, from the forks after the first of these messages, in order."""
+    followers: dict[int | None, list[int]] = {}
+    for seq, parent in forks:
+        followers.setdefault(parent, []).append(seq)
+    starts = {seq for seq, _ in forks}
+    found: dict[int | None, list[int]] = {}
+    for parent in parents:
+        others = followers.get(parent)
+        if not others:
+            continue
+        # The message written just after one follows it, unless it is a fork itself.
+        next_seq = (parent or 0) + 1
+        siblings = others if next_seq in starts else [next_seq, *others]
+        if len(siblings) > 1:
+            found[parent] = siblings
+    return found
+
+
+def read_newest_beneath(conversation_id: UUID, seq: int, *, last: int) -> int:
+    """Return the newest of a message and of all that follows it, on whichever branch.
+
+    `last` is the newest message of the conversation. Costs one range of the index of forks.
+    """
+    forks = _forks.tuples(conversation=conversation_id, after=seq, leaf=last)
+    return find_newest_beneath([(one, parent) for one, parent in forks], seq, last=last)
+
+
+def find_newest_beneath(forks: Sequence[Fork], seq: int, *, last: int) -> int:
+    """As `read_newest_beneath`, from the forks after the message, in order."""
+    ends = [start - 1 for start, _ in forks] + [last]
+    beneath: list[Run] = [(seq, ends[0])]
+    for (start, parent), end in zip(forks, ends[1:], strict=True):
+        place = bisect_right(beneath, parent or 0, key=lambda run: run[0]) - 1
+        if place >= 0 and (parent or 0) <= beneath[place][1]:
+            beneath.append((start, end))
+    return beneath[-1][1]
+
+
 def _descend(forks: Sequence[Fork], leaf: int) -> tuple[list[Run], int]:
     """Return the runs that begin with a fork, from the leaf down, and where the rest ends."""
     runs: list[Run] = []

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from chatbot.core.errors import BadRequest
 from chatbot.core.prepared import PreparedSelect
-from conversations.forks import Run, count_messages, read_runs, seq_at
+from conversations.forks import Run, count_messages, read_runs, read_siblings, seq_at
 from conversations.models import Conversation, Generation, Message, Role
 from conversations.models.generation import ACTIVE_STATES
 from conversations.queries import (
@@ -70,6 +70,11 @@ def read_conversation(user_id: UUID, conversation_id: UUID, request: PageRequest
     cipher = try_cipher(conversation)
     page = _read_page(conversation, request)
     generations = _generations_of(conversation_id, page.messages)
+    siblings = read_siblings(
+        conversation_id,
+        [message.parent_seq for message in page.messages],
+        last=conversation.next_seq - 1,
+    )
     active = find_active(conversation_id)
     return {
         **view_conversation(conversation, cipher),
@@ -77,7 +82,11 @@ def read_conversation(user_id: UUID, conversation_id: UUID, request: PageRequest
         "memoryVersion": conversation.memory_version,
         "activeGeneration": view_generation(active) if active else None,
         "messages": [
-            view_message(message, cipher, generations.get(message.seq)) for message in page.messages
+            {
+                **view_message(message, cipher, generations.get(message.seq)),
+                "siblings": siblings.get(message.parent_seq, []),
+            }
+            for message in page.messages
         ],
         "nextCursor": page.messages[0].seq if page.has_older else None,
         "newerCursor": page.messages[-1].seq if page.has_newer else None,

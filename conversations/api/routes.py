@@ -26,6 +26,7 @@ from conversations.changes import (
     create_conversation,
     delete_conversation,
     give_feedback,
+    show_message,
 )
 from conversations.events import (
     MAX_TITLE_CHARS,
@@ -175,6 +176,15 @@ async def _answer_turn(request: HttpRequest, user: User, turn: StartedTurn) -> H
     for name, value in turn.rate.headers().items():
         response[name] = value
     return response
+
+
+@router.post(
+    "/conversations/{uuid:conversation_id}/messages/{int:seq}/show",
+    response={204: None},
+)
+async def show_branch(request: HttpRequest, conversation_id: UUID, seq: int) -> Any:
+    await show_message(caller(request), conversation_id, seq)
+    return Status(204, None)
 
 
 @router.put(

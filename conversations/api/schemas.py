@@ -97,6 +97,7 @@ class MessageView(Answer):
     error: MessageError | None
     usage: UsageView | None
     feedback: FeedbackView | None
+    siblings: list[int]
 
 
 class GenerationRef(Answer):

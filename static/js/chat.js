@@ -51,7 +51,7 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
   });
 
   const { send, regenerate } = createSending({
-    api, store, drafts, list, navigate, answering, ui, goToNewest: pages.goToNewest,
+    api, store, drafts, list, navigate, answering, ui, reload, goToNewest: pages.goToNewest,
     visit: () => visit,
     onRefused(error) {
       ui.refuse(error);
@@ -100,6 +100,27 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     if (now === visit && active?.generationId && !store.get().live && pages.isAtNewest()) resume(active);
   }
 
+  const isNews = ({ messages }) => {
+    const shown = store.get().messages.at(-1);
+    return messages.at(-1)?.messageId !== shown?.messageId || shown?.status === "lost";
+  };
+
+  /** Show another version of a message, with what follows it. True when it is there. */
+  async function showVersion(seq) {
+    const { conversationId, live } = store.get();
+    if (!conversationId || live) return false;
+    const now = visit;
+    try {
+      await api.post(path(conversationId, `/messages/${seq}/show`));
+      return now === visit && Boolean(await pages.reach(conversationId, seq));
+    } catch (error) {
+      if (now !== visit) return false;
+      ui.trouble(error);
+      if (error.code === "generation_active") followActive(error.detail);
+      return false;
+    }
+  }
+
   async function reload() {
     const { conversationId } = store.get();
     if (!conversationId) return;
@@ -146,11 +167,9 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     if (!pages.isAtNewest()) return;
     const now = visit;
     try {
-      const { activeGeneration, messages } = await api.get(path(conversationId, "?limit=1"));
+      const page = await api.get(path(conversationId, "?limit=1"));
       if (now !== visit || store.get().live || !pages.isAtNewest()) return;
-      const shown = store.get().messages.at(-1);
-      const isNews = messages.at(-1)?.messageId !== shown?.messageId || shown?.status === "lost";
-      if (activeGeneration || isNews) await reload();
+      if (page.activeGeneration || isNews(page)) await reload();
     } catch (error) {
       if (now !== visit) return;
       // The next look may do better; being signed out is for the reader to mend.
@@ -160,13 +179,15 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
     }
   }
 
-  /** What is remembered may have changed: look where it ends now. */
-  async function lookAtMemory() {
+  /** What is remembered may have changed, and which branch is shown: look where both end now. */
+  async function lookAround() {
     const { conversationId, loading } = store.get();
     if (!conversationId || loading === "loading") return;
     const now = visit;
     const page = await api.get(path(conversationId, "?limit=1")).catch(() => null);
-    if (page && now === visit) store.set({ summarySeq: page.summarySeq ?? null });
+    if (!page || now !== visit) return;
+    store.set({ summarySeq: page.summarySeq ?? null });
+    if (!store.get().live && pages.isAtNewest() && isNews(page)) await reload().catch(() => {});
   }
 
   /** An answer began, here or elsewhere. */
@@ -177,7 +198,7 @@ export function createChat({ api, transports, store, waker, drafts, list, naviga
   }
 
   return {
-    open, reload, send, regenerate, catchUp, lookAtMemory, onStarted,
+    open, reload, send, regenerate, showVersion, catchUp, lookAround, onStarted,
     loadOlder: pages.loadOlder, loadNewer: pages.loadNewer, goToNewest: pages.goToNewest, reach: pages.reach,
     stop: answering.stop,
   };

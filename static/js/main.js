@@ -33,6 +33,7 @@ import { createSidebar } from "./views/sidebar.js";
 import { createPlaceholder, createThread } from "./views/thread.js";
 import { createToasts } from "./views/toast.js";
 import { createBudgetWarning, createUsage } from "./views/usage.js";
+import { versionWords } from "./views/versions.js";
 import { createWelcome } from "./views/welcome.js";
 import { createWaker } from "./wake.js";
 
@@ -219,7 +220,7 @@ const openMemory = createMemoryPanel({
   api,
   onSaved() {
     toast("Saved. It counts from the next question on.");
-    chat.lookAtMemory();
+    chat.lookAround();
   },
 });
 const showMemory = () => openMemory(store.get().conversationId);
@@ -244,6 +245,12 @@ const thread = createThread(
         banner.hide();
         chat.regenerate(message);
         thread.jumpToEnd();
+      },
+      async showVersion(message, step, seq) {
+        banner.hide();
+        thread.holdPlace(message, { step, seq });
+        if (!(await chat.showVersion(seq))) thread.dropPlace();
+        else announce(`Version ${versionWords(message.siblings, seq)}`);
       },
       edit: (message, element) =>
         editInPlace(message, element, { store, send: (text) => send(text, { parentSeq: message.parentSeq }) }),
@@ -354,7 +361,7 @@ function onNotice({ type, conversationId, generationId }) {
     }
   } else if (type === "conversation.updated") {
     conversations.refresh(conversationId);
-    if (here) chat.lookAtMemory();
+    if (here) chat.lookAround();
   } else if (type === "generation.started") {
     if (here) chat.onStarted(generationId);
     conversations.refresh(conversationId);

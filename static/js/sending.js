@@ -18,7 +18,7 @@ const REFUSALS = new Set(["message_refused", "message_too_long", "rate_limited",
  * @param {() => number} deps.visit   changes whenever another conversation is opened
  * @param {{restore: (text: string) => void, refuse: (error: object) => void}} deps.ui
  */
-export function createSending({ api, store, drafts, list, navigate, answering, visit, goToNewest, onRefused, ui }) {
+export function createSending({ api, store, drafts, list, navigate, answering, visit, reload, goToNewest, onRefused, ui }) {
   const path = (id, rest) => `/conversations/${id}${rest}`;
   const stretchOf = ({ messages, olderCursor, newerCursor }) => ({ messages, olderCursor, newerCursor });
   const CONNECTING = { answer: null, state: { kind: "connecting", text: "Connecting…" } };
@@ -38,6 +38,9 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
     }
     return false;
   }
+
+  /** What was said in the place of a message before is known to the server only. */
+  const countVersions = (now) => now === visit() && !store.get().live && reload().catch(() => {});
 
   /** Take back what a refused request had put on the page, unless the reader looks elsewhere by now. */
   function takeBack(before, { key }) {
@@ -125,6 +128,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         remember(id);
         await followSent({ id, text, parentSeq, key, user, answer });
       }
+      if (parentSeq !== undefined) countVersions(now);
     } catch (error) {
       const isEmpty = Boolean(id) && !before.conversationId && REFUSALS.has(error.code);
       // Something new that was begun meanwhile is not written over.
@@ -156,6 +160,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
     };
     try {
       await answering.follow({ key: answer.key, submit });
+      countVersions(now);
     } catch (error) {
       if (now !== visit()) return;
       takeBack(before, answer);

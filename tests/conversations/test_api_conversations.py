@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from chatbot.accounts.tokens import create_token
 from chatbot.core.db import db_call
 from conversations.tasks import index_messages
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
+from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -137,3 +139,55 @@ async def test_conversations_created_at_once_under_a_key_are_one(
     assert len({answer.json()["conversationId"] for answer in answers}) == 1
     bad = await api.call("post", "/conversations", {}, **{"Idempotency-Key": "two words"})
     assert bad.status_code == 400
+
+
+async def test_an_earlier_answer_is_shown_again_found_again_and_gone_on_from(
+    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "Herons."}, {"text": "Egrets."}, {"text": "Storks."})
+    conversation = await api.new_conversation(title="Birds")
+    path = f"/conversations/{conversation}"
+    await api.send(conversation, "Who stands in the water?")
+    async for _ in api.stream("post", f"{path}/messages/2/regenerate"):
+        pass
+
+    async def shown() -> list[str]:
+        return [message["content"] for message in (await api.read(conversation))["messages"]]
+
+    async def found(word: str) -> int:
+        await db_call(index_messages)
+        return len((await api.call("get", f"/conversations?q={word}")).json()["items"])
+
+    assert (await api.read(conversation))["messages"][1]["siblings"] == [2, 3]
+    assert (await found("herons"), await found("egrets")) == (0, 1)
+
+    assert (await api.call("post", f"{path}/messages/2/show")).status_code == 204
+    assert await shown() == ["Who stands in the water?", "Herons."]
+    assert (await found("herons"), await found("egrets")) == (1, 0)
+    await api.send(conversation, "And who else?")
+    assert await shown() == ["Who stands in the water?", "Herons.", "And who else?", "Storks."]
+    said = [turn["content"] for turn in provider.requests()[-1]["body"]["messages"]]
+    assert "Egrets." not in str(said)
+
+    assert (await api.call("post", f"{path}/messages/3/show")).status_code == 204
+    assert await shown() == ["Who stands in the water?", "Egrets."]
+    # From a message on, the newest that was said there comes with it.
+    assert (await api.call("post", f"{path}/messages/2/show")).status_code == 204
+    assert (await shown())[-1] == "Storks."
+
+
+async def test_nothing_else_is_shown_while_an_answer_is_written_nor_by_others(
+    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script({"text": "Herons."}, {"text": "Two words.", "hold_after": 1})
+    conversation = await api.new_conversation()
+    path = f"/conversations/{conversation}"
+    await api.send(conversation, "Who stands in the water?")
+    assert (await api.call("post", f"{path}/messages/7/show")).status_code == 404
+    await api.enqueue(conversation, "And who else?")
+    refused = await api.call("post", f"{path}/messages/2/show")
+    assert refused.status_code == 409
+    assert refused.json()["error"]["code"] == "generation_active"
+    provider.release()
+    stranger = ApiClient(await db_call(lambda: create_token(make_person())))
+    assert (await stranger.call("post", f"{path}/messages/2/show")).status_code == 404

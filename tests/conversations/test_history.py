@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db_call
-from conversations.forks import find_on_branch, find_runs, read_runs
+from conversations.forks import find_on_branch, find_runs, read_newest_beneath, read_runs
 from conversations.history import PageRequest, read_conversation
 from conversations.models import Conversation, Message, Role
 from conversations.queries import MessageNotFound
@@ -138,6 +138,32 @@ def test_what_stands_on_another_branch_is_no_place_on_this_one(
             page(user, conversation, 5, **place)
 
 
+@some_trees
+@given(parents=trees(), limit=st.integers(1, 9))
+def test_a_message_tells_what_else_was_said_in_its_place(
+    user: User, parents: list[int | None], limit: int
+) -> None:
+    conversation = grown(user, parents)
+    for message in page(user, conversation, limit)["messages"]:
+        parent = message["parentSeq"]
+        same = [seq for seq, one in enumerate(parents, start=1) if one == parent]
+        assert message["siblings"] == (same if len(same) > 1 else [])
+
+
+@some_trees
+@given(parents=trees(), data=st.data())
+def test_the_newest_that_follows_a_message_is_known_on_every_branch(
+    user: User, parents: list[int | None], data: st.DataObject
+) -> None:
+    conversation = grown(user, parents)
+    seq = data.draw(st.integers(1, len(parents)))
+    beneath = {seq}
+    for place, parent in enumerate(parents, start=1):
+        if parent in beneath:
+            beneath.add(place)
+    assert read_newest_beneath(conversation.pk, seq, last=len(parents)) == max(beneath)
+
+
 def test_a_branch_that_comes_back_to_an_older_one_is_followed() -> None:
     # 1, 2 and then 3, 4; 5, 6 from 2; 7, 8 from 4 again.
     forks = [(5, 2), (7, 4)]
@@ -239,7 +265,7 @@ def test_a_page_costs_the_same_at_any_place_and_past_any_edit(user: User) -> Non
     ):
         with CaptureQueriesContext(connection) as queries:
             assert seqs(page(user, conversation, 20, **place)) == expected
-        assert len(queries) <= 6
+        assert len(queries) <= 7
         read = [one["sql"] for one in queries if "content_sealed" in one["sql"]]
         assert len(read) <= 2
 

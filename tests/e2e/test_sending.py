@@ -317,3 +317,43 @@ async def test_an_edit_of_what_was_just_sent_keeps_what_was_said_before(
     for _ in range(2):
         await expect(page.locator(".bubble")).to_have_text(["Tell me about cats", "And ticks?"])
         await page.reload()
+
+
+async def test_versions_of_a_message_are_walked_through_in_every_tab(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(
+        {"text": "Cats."}, {"text": "More cats."}, {"text": "Dogs."}, {"text": "Fleas."}
+    )
+    await send(page, "Tell me about cats")
+    await finished(page)
+    await expect(page.get_by_role("group", name="Versions")).to_have_count(0)
+    await page.get_by_role("button", name="Write another answer").click()
+    await expect(text_of(page)).to_have_text("More cats.")
+    await expect(page.locator(".message-assistant .versions")).to_have_text("2 of 2")
+    other = await page.context.new_page()
+    await other.goto(page.url)
+
+    earlier = answer(page).get_by_role("button", name="Earlier version")
+    await earlier.click()
+    await expect(text_of(page)).to_have_text("Cats.")
+    await expect(text_of(other)).to_have_text("Cats.")
+    later = answer(page).get_by_role("button", name="Later version")
+    await expect(later).to_be_focused()
+    await expect(earlier).to_be_disabled()
+
+    await page.locator(".message-user").hover()
+    await page.get_by_role("button", name="Edit and send again").click()
+    await page.get_by_label("Edit message").fill("Tell me about dogs")
+    await page.keyboard.press("Enter")
+    await expect(text_of(page)).to_have_text("Dogs.")
+    question = page.locator(".message-user")
+    await expect(question.locator(".versions")).to_have_text("2 of 2")
+    await question.get_by_role("button", name="Earlier version").press("Enter")
+    await expect(page.locator(".bubble")).to_have_text("Tell me about cats")
+    # Of the two answers there, the newest comes with the question.
+    await expect(text_of(page)).to_have_text("More cats.")
+    await expect(text_of(other)).to_have_text("More cats.")
+    await send(other, "And fleas?")
+    await expect(page.locator(".message")).to_have_count(4)
+    await expect(text_of(page)).to_have_text("Fleas.")

@@ -6,10 +6,11 @@ import { fullTime } from "../time.js";
 import { usageWords } from "../usage.js";
 import { createLiveStatus } from "./live_status.js";
 import { messageNote } from "./message_note.js";
+import { createVersions } from "./versions.js";
 
 /**
  * @param {object} message
- * @param {object} act  {say, edit, regenerate, rate, modelName, reasonText}
+ * @param {object} act  {say, edit, regenerate, rate, showVersion, modelName, reasonText}
  */
 export const createMessage = (message, act) =>
   message.role === "user" ? createUserMessage(message, act) : createAnswer(message, act);
@@ -25,7 +26,8 @@ function createUserMessage(first, act) {
   const bubble = h("div", { class: "bubble", dir: "auto" });
   const copy = iconButton("copy", "Copy message", () => copyFrom(copy, message.content ?? "", act));
   const edit = iconButton("edit", "Edit and send again", () => act.edit(message, element));
-  const actions = h("div", { class: "message-actions" }, copy, edit);
+  const versions = createVersions((step, seq) => act.showVersion(message, step, seq));
+  const actions = h("div", { class: "message-actions" }, copy, edit, versions.element);
   const element = h("article", { class: "message message-user" },
     h("h2", { class: "sr-only", text: "You said" }), bubble, actions);
 
@@ -34,10 +36,11 @@ function createUserMessage(first, act) {
     bubble.textContent = next.content ?? "This message cannot be read.";
     bubble.classList.toggle("is-unavailable", next.content === null);
     edit.hidden = busy || next.seq === null;
+    versions.update(next, { busy });
     bubble.title = next.createdAt ? fullTime(next.createdAt) : "";
   }
 
-  return { element, update };
+  return { element, update, focusVersions: versions.focus };
 }
 
 function createAnswer(first, act) {
@@ -53,7 +56,8 @@ function createAnswer(first, act) {
   const model = h("span", { class: "message-model" });
   const reason = h("span", { class: "message-reason" });
   const origin = h("div", { class: "message-origin" }, model, reason);
-  const actions = h("div", { class: "message-actions" }, copy, up, down, again, origin);
+  const versions = createVersions((step, seq) => act.showVersion(message, step, seq));
+  const actions = h("div", { class: "message-actions" }, versions.element, copy, up, down, again, origin);
   const element = h("article", { class: "message message-assistant" },
     h("h2", { class: "sr-only", text: "Parley answered" }), body, note, actions);
   let drawn = { text: null, final: false };
@@ -86,6 +90,7 @@ function createAnswer(first, act) {
     element.setAttribute("aria-busy", String(Boolean(live)));
     drawNote(live, last && !busy && next.seq !== null);
     actions.hidden = Boolean(live);
+    versions.update(next, { busy });
     const withdrawn = next.status === "halted";
     copy.hidden = !next.content || withdrawn;
     // A failed answer has its own, larger way to try again.
@@ -102,5 +107,5 @@ function createAnswer(first, act) {
     reason.title = act.reasonText(next.routeReason);
   }
 
-  return { element, update };
+  return { element, update, focusVersions: versions.focus };
 }

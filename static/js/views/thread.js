@@ -32,6 +32,8 @@ export function createThread({ scroller, content, list, jump, top, bottom },
   let firstKey = null;
   // The key of a message to be shown once it is drawn; true while it is not known yet.
   let wanted = null;
+  // Which version of a message is to appear where another one stood.
+  let held = null;
   let pausedUntil = 0;
 
   function drawMessages(messages, { busy, hasEnd, models }) {
@@ -86,9 +88,21 @@ export function createThread({ scroller, content, list, jump, top, bottom },
     if (messages.length || loading !== "loading") drawnFor = conversationId;
     firstKey = messages[0]?.key ?? null;
     if (views.has(wanted)) reveal(views.get(wanted).element);
+    takePlace(messages);
     scroll.refresh();
     scroll.toEnd();
     fetchMore();
+  }
+
+  /** Put a version where the one before it stood, with the focus on the way to the next. */
+  function takePlace(messages) {
+    const key = held && messages.find(({ seq }) => seq === held.seq)?.key;
+    if (!key) return;
+    const { element, focusVersions } = views.get(key);
+    scroller.scrollTop += element.getBoundingClientRect().top - held.top;
+    scroll.look();
+    focusVersions(held.step);
+    held = null;
   }
 
   /** Fetch what comes next where the reader is about to arrive. */
@@ -128,6 +142,15 @@ export function createThread({ scroller, content, list, jump, top, bottom },
     awaitMessage() {
       wanted = true;
       scroll.leaveEnd();
+    },
+    /** Another version of a message is about to take its place; `step` says in which direction. */
+    holdPlace({ key }, { step, seq }) {
+      held = { step, seq, top: views.get(key).element.getBoundingClientRect().top };
+      scroll.leaveEnd();
+    },
+    dropPlace() {
+      held = null;
+      scroll.look();
     },
     /** It cannot be shown: stay where the page is. */
     forgetMessage() {
