@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from chatbot.accounts.models import User
 from chatbot.audit.models import AuditEntry
+from moderation.management.commands import export_verdicts
 from moderation.models import ModerationEvent, Source, State, Verdict
 from moderation.training.corpus import Kind, name_label, read_corpus
 from moderation.types import Category
@@ -88,6 +90,7 @@ def test_some_are_held_out_and_the_same_text_always_is(person: User, tmp_path: P
         ("verdicts.jsonl.gz", "because", "Say why"),
         ("verdicts.json", WHY, "has to end with"),
         ("there.jsonl.gz", WHY, "is there already"),
+        ("nowhere/verdicts.jsonl.gz", WHY, "No such file or directory"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_anything_is_opened(
@@ -97,3 +100,23 @@ def test_what_cannot_be_written_is_refused_before_anything_is_opened(
     with pytest.raises(CommandError, match=words):
         export(tmp_path / name, "--reason", reason)
     assert not AuditEntry.objects.exists()
+
+
+def test_the_file_is_its_owners_only(person: User, tmp_path: Path) -> None:
+    put_verdict(person, BAD, Verdict.CONFIRMED)
+    path = tmp_path / "verdicts.jsonl.gz"
+    export(path, "--reason", WHY)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_was_not_finished_is_taken_away(
+    person: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export_verdicts, "list_verdicts", interrupt)
+    path = tmp_path / "verdicts.jsonl.gz"
+    with pytest.raises(KeyboardInterrupt):
+        export(path, "--reason", WHY)
+    assert not path.exists()

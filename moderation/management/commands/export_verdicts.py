@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -31,9 +34,11 @@ class Command(BaseCommand):
             counts.update(one.counts_as for one in list_verdicts(counts))
         else:
             self._check(path, reason)
-            # Before anything is opened.
-            record(COMMAND_LINE, "verdicts.exported", "moderation.verdicts", reason=reason.strip())
-            with gzip.open(path, "xt", encoding="utf-8") as lines:
+            with _new_file(path) as file, gzip.open(file, "wt", encoding="utf-8") as lines:
+                # Before anything that was said is opened.
+                record(
+                    COMMAND_LINE, "verdicts.exported", "moderation.verdicts", reason=reason.strip()
+                )
                 for one in list_verdicts(counts):
                     lines.write(f"{one.line}\n")
                     counts[one.counts_as] += 1
@@ -45,5 +50,20 @@ class Command(BaseCommand):
             raise CommandError(f"Say why, in at least {LEAST_REASON} characters: --reason.")
         if not path.name.endswith(".jsonl.gz"):
             raise CommandError("The name has to end with .jsonl.gz, or no training would read it.")
-        if path.exists():
-            raise CommandError(f"{path} is there already.")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Make a file that is its owner's only, and take it away again where it is not finished."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as exc:
+        raise CommandError(f"{path} is there already.") from exc
+    except OSError as exc:
+        raise CommandError(f"{path}: {exc.strerror}.") from exc
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
