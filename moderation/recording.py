@@ -15,7 +15,8 @@ from moderation.models import Action, ModerationEvent, ModerationOutbox, Source
 from moderation.policy import Decision
 from moderation.types import Surface
 
-_OWNER = "moderation_event"
+# Notes and the events made from them have the same keys.
+KEY_OWNER = "moderation_event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def note_event(
     """
     excerpt = find_excerpt(text, decision.surface) if isinstance(text, str) else text
     identity = identity or uuid7()
-    wrapped = new_wrapped_key(get_keyring(), _OWNER, str(identity))
-    cipher = unwrap_key(get_keyring(), wrapped, _OWNER, str(identity))
+    wrapped = new_wrapped_key(get_keyring(), KEY_OWNER, str(identity))
+    cipher = unwrap_key(get_keyring(), wrapped, KEY_OWNER, str(identity))
     note = ModerationOutbox(
         id=identity,
         user_id=where.user_id,
@@ -79,7 +80,7 @@ def note_event(
             "span_end": excerpt.span.end,
         },
         wrapped_key=wrapped,
-        excerpt_sealed=cipher.seal(excerpt.text, _OWNER, "excerpt", str(identity)),
+        excerpt_sealed=cipher.seal(excerpt.text, KEY_OWNER, "excerpt", str(identity)),
     )
     ModerationOutbox.objects.bulk_create([note], ignore_conflicts=True)
     return identity
@@ -96,23 +97,23 @@ def _text(identity: UUID | None) -> str | None:
 
 def open_event(event: ModerationEvent) -> DataCipher:
     """Return the cipher of an event's own values. Raises CannotOpen."""
-    return unwrap_key(get_keyring(), event.wrapped_key, _OWNER, str(event.pk))
+    return unwrap_key(get_keyring(), event.wrapped_key, KEY_OWNER, str(event.pk))
 
 
 def read_excerpt(event: ModerationEvent) -> str:
     """Return what a moderator is shown of the text. Raises CannotOpen."""
-    return open_event(event).open(event.excerpt_sealed, _OWNER, "excerpt", str(event.pk))
+    return open_event(event).open(event.excerpt_sealed, KEY_OWNER, "excerpt", str(event.pk))
 
 
 def seal_note(event: ModerationEvent, note: str) -> bytes | None:
     """Return a moderator's note sealed for its event; None where it is empty."""
     if not note.strip():
         return None
-    return open_event(event).seal(note.strip(), _OWNER, "note", str(event.pk))
+    return open_event(event).seal(note.strip(), KEY_OWNER, "note", str(event.pk))
 
 
 def read_note(event: ModerationEvent) -> str:
     """Return the moderator's note, "" where there is none. Raises CannotOpen."""
     if event.note_sealed is None:
         return ""
-    return open_event(event).open(event.note_sealed, _OWNER, "note", str(event.pk))
+    return open_event(event).open(event.note_sealed, KEY_OWNER, "note", str(event.pk))

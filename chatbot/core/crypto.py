@@ -94,13 +94,30 @@ class DataCipher:
 
 def new_wrapped_key(keyring: Keyring, *owner: Field) -> bytes:
     """Make a data key and return it wrapped for its owner."""
+    return _wrap(keyring, secrets.token_bytes(KEY_BYTES), *owner)
+
+
+def rewrap_key(keyring: Keyring, wrapped: bytes | memoryview, *owner: Field) -> bytes | None:
+    """Return a data key wrapped by the key that seals now, or None where it is already.
+
+    The data key stays, and opens what it sealed. Raises CannotOpen.
+    """
+    cipher = unwrap_key(keyring, wrapped, *owner)
+    if _key_id_of(bytes(wrapped)) == keyring.sealing_id:
+        return None
+    return _wrap(keyring, cipher.key, *owner)
+
+
+def _wrap(keyring: Keyring, data_key: bytes, *owner: Field) -> bytes:
     key_id = keyring.sealing_id.encode()
     sealed = _seal(
-        AESGCM(keyring.keys[keyring.sealing_id]),
-        secrets.token_bytes(KEY_BYTES),
-        bind(keyring.sealing_id, *owner),
+        AESGCM(keyring.keys[keyring.sealing_id]), data_key, bind(keyring.sealing_id, *owner)
     )
     return VERSION + len(key_id).to_bytes(1, "big") + key_id + sealed
+
+
+def _key_id_of(wrapped: bytes) -> str:
+    return wrapped[2 : 2 + wrapped[1]].decode(errors="replace")
 
 
 def unwrap_key(keyring: Keyring, wrapped: bytes | memoryview | None, *owner: Field) -> DataCipher:
@@ -112,7 +129,7 @@ def unwrap_key(keyring: Keyring, wrapped: bytes | memoryview | None, *owner: Fie
     if value[:1] != VERSION or len(value) < 2:
         raise CannotOpen("The data key is missing or has an unknown version.")
     end = 2 + value[1]
-    key_id = value[2:end].decode(errors="replace")
+    key_id = _key_id_of(value)
     if key_id not in keyring.keys:
         raise CannotOpen(f"The keyring has no key named {key_id!r}.")
     return DataCipher(_open(AESGCM(keyring.keys[key_id]), value[end:], bind(key_id, *owner)))

@@ -1,7 +1,8 @@
 """Key-encryption keys: several may open, one seals.
 
 The keyring is text, `id:base64key` items separated by commas or white space; the first item
-seals. Rotation puts a new key first and keeps the old ones until nothing names them.
+seals. Rotation puts a new key first; `manage.py rewrapkeys` then leaves nothing that an old one has
+to open.
 """
 
 from __future__ import annotations
