@@ -78,18 +78,6 @@ def least_answer(answer_tokens: int) -> int:
     return min(answer_tokens, max(DECENT_TOKENS, answer_tokens // DECENT_SHARE))
 
 
-def assemble_prompt(
-    *,
-    system: str,
-    newest_first: Iterable[PastTurn],
-    window: Window,
-    memories: Sequence[Memory] = (),
-) -> Prompt:
-    """Return the prompt of `assemble`, alone."""
-    assembled = assemble(system=system, newest_first=newest_first, window=window, memories=memories)
-    return assembled.prompt
-
-
 def assemble(
     *,
     system: str,

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from chatbot.accounts.budgets import month_of, settle_tokens
@@ -190,11 +189,6 @@ def _write(
         last.models_asked = len({call.model for call in calls})
         last.first_token_ms = first_token_ms
     insert(*entries)
-
-
-def sum_tokens(entries: QuerySet[LedgerEntry]) -> int:
-    """Return how many tokens these entries charge."""
-    return int(entries.aggregate(tokens=Coalesce(Sum(TOKENS), 0))["tokens"])
 
 
 def list_usage(user: User) -> list[dict[str, Any]]:

@@ -13,8 +13,6 @@ from conversations.eventlog.base import StreamKey
 # anew, and a log that expired while its answer lives is one more lost log.
 ACTIVE_S = 3600
 
-FIELD = b"e"
-
 OK = b"ok"
 FENCED = b"fenced"
 LOST = b"lost"

@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Sum
 
 from chatbot.accounts.budgets import read_budget, reserve_tokens
-from chatbot.accounts.ledger import Payer, record_calls, settle_calls, sum_tokens
+from chatbot.accounts.ledger import TOKENS, Payer, record_calls, settle_calls
 from chatbot.accounts.models import BudgetPeriod, LedgerEntry, Plan, Purpose, User
 from llm.catalog_file import load_catalog
 from llm.pricing import Call, bill_call
@@ -46,6 +47,12 @@ def entries() -> list[LedgerEntry]:
     return list(LedgerEntry.objects.order_by("created", "number"))
 
 
+def sum_tokens(person: User) -> int:
+    """Return how many tokens the entries of the month charge a person."""
+    charged = LedgerEntry.objects.filter(user=person, month=MONTH)
+    return int(charged.aggregate(tokens=Sum(TOKENS))["tokens"])
+
+
 def test_each_call_is_an_entry_with_all_that_was_billed(person: User) -> None:
     source = uuid4()
     cut = call(Usage(100, 7), ending="failed", metered=False)
@@ -76,7 +83,7 @@ def test_the_month_is_charged_what_the_entries_add_up_to(person: User) -> None:
     settle(person, call(Usage(100, 7)), call(Usage(20, 30, 400, 50)), reserved=held.tokens)
     budget = read_budget(person, now=NOW)
     assert (budget.reserved, budget.spent) == (0, 607)
-    assert sum_tokens(LedgerEntry.objects.filter(user=person, month=MONTH)) == 607
+    assert sum_tokens(person) == 607
     assert [one.tokens for one in entries()] == [107, 500]
 
 
@@ -154,6 +161,6 @@ def test_what_was_spent_before_is_the_ledgers_first_entry(person: User) -> None:
     migration = import_module("chatbot.accounts.migrations.0003_ledger_opening")
     for _ in range(2):
         migration.open_ledger(apps, None)
-    assert sum_tokens(LedgerEntry.objects.filter(user=person, month=MONTH)) == spent
+    assert sum_tokens(person) == spent
     assert {one.purpose for one in entries()} == {Purpose.OPENING}
     assert len(entries()) == 2

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from conversations.context import PastTurn, assemble_prompt
+from conversations.context import PastTurn
 from conversations.models import Message
 from conversations.prompts import window_of
 from conversations.sizes import gauge_of, size_of, store_size
@@ -20,6 +20,7 @@ from llm.local import LocalServer
 from llm.local_model import ensure_model
 from llm.token_trial import measure_text, read_samples, teach
 from llm.types import Prompt
+from tests.conversations.assembling import assemble_prompt
 from tests.llm.test_local_server import CACHE, call
 
 SPEC = replace(load_catalog().models[0], context_window=1_600, max_output=300, answer_tokens=300)

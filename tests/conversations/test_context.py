@@ -6,8 +6,9 @@ import random
 import pytest
 from hypothesis import given, strategies as st
 
-from conversations.context import PastTurn, Window, assemble_prompt, join_system
+from conversations.context import PastTurn, Window, join_system
 from llm.tokens import count_turn
+from tests.conversations.assembling import assemble_prompt
 
 WINDOW = Window(context=400, answer=100)
 
@@ -55,7 +56,7 @@ def test_no_more_turns_are_opened_than_fit() -> None:
             yield turn("assistant", "word " * 40)
             yield turn("user", "good " * 40)
 
-    assemble_prompt(system="", newest_first=endless(), window=WINDOW)  # type: ignore[arg-type]
+    assemble_prompt(system="", newest_first=endless(), window=WINDOW)
     assert opened < 10
 
 

@@ -11,12 +11,12 @@ from conversations.context import (
     PastTurn,
     Window,
     assemble,
-    assemble_prompt,
     join_system,
 )
 from conversations.notes import choose_portion, tell_facts, tell_notes
 from llm.tokens import count_turn
 from llm.types import Prompt
+from tests.conversations.assembling import assemble_prompt
 
 WINDOW = Window(context=600, answer=100)
 PINS = tell_facts(["Her name is Aurelia."])
