@@ -92,6 +92,17 @@ def test_an_entry_that_was_put_in_between_is_found_without_its_key() -> None:
     assert faults(signed) == ["entry 4: was altered"]
 
 
+def test_an_entry_of_a_tail_that_was_cut_off_does_not_fit_into_what_was_written_since() -> None:
+    cut = write(5)[-1]
+    signed = write(3)
+    for link, _ in write(5)[3:]:
+        link = replace(link, actor="user:2", previous=signed[-1][1])
+        signed.append((link, link.sign(KEYS[link.key_id])))
+    assert faults(signed) == []
+    signed[-1] = (replace(cut[0], previous=signed[-2][1]), cut[1])
+    assert faults(signed) == ["entry 5: was altered"]
+
+
 def test_a_tail_that_was_cut_off_is_found_by_a_head_that_was_kept() -> None:
     signed = write(6)
     kept = {signed[5][0].seq: {signed[5][1]}}
