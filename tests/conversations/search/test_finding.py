@@ -15,8 +15,10 @@ from chatbot.core.keyring import new_keyring_text
 from conversations.cursors import encode_position
 from conversations.models import Conversation, Message, SearchEntry, Status
 from conversations.search import finding
+from conversations.search.blinding import Blinder
 from conversations.search.finding import SearchUnavailable, search_conversations
 from conversations.search.indexing import index_title
+from conversations.search.terms import terms_of
 from tests.bench.search import QUERIES, explain, fill, settle_database
 from tests.bench.statements import noted_statements, wrong_plans
 from tests.conversations.search.rows import index_all, marked, places, put_turn, search
@@ -35,6 +37,23 @@ def test_a_message_is_found_by_another_form_of_its_words(user: User) -> None:
     assert marked(item) == ["Größe"]
     assert item["conversationId"] == str(conversation.pk)
     assert item["match"]["role"] == "assistant"
+
+
+@pytest.mark.parametrize("recent", [0, finding.RECENT])
+def test_nobody_elses_words_are_found_though_their_terms_be_equal_by_chance(
+    user: User, monkeypatch: pytest.MonkeyPatch, recent: int
+) -> None:
+    monkeypatch.setattr(finding, "RECENT", recent)
+    stranger = make_person()
+    mine, theirs = make_conversation(user), make_conversation(stranger)
+    for conversation in (mine, mine, theirs):
+        put_turn(conversation, "apples", "pears")
+    index_all()
+    assert len(search(stranger, "apples")) == 1
+    equal = Blinder(user).blind(terms_of("apples"))
+    SearchEntry.objects.filter(user_id=stranger.pk, seq=1).update(terms=equal)
+    found = search(user, "apples", limit=1) + search(user, "apples")
+    assert {item["conversationId"] for item in found} == {str(mine.pk)}
 
 
 def test_the_newest_is_first_and_pages_neither_lose_nor_repeat(user: User) -> None:
