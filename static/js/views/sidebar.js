@@ -33,10 +33,13 @@ export function createSidebar({ list, status, more, scroller }, { store, convers
     for (const id of rows.keys()) if (!ids.has(id)) rows.delete(id);
     // Moving a focused row would take the focus away; give it back.
     const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    const at = focused ? [...list.querySelectorAll(".item")].indexOf(focused.closest(".item")) : -1;
     list.replaceChildren(...[...groups].map(([name, members]) =>
       h("section", { class: "group", "aria-label": name },
         h("h3", { text: name }), h("ul", {}, ...members.map(rowOf)))));
     if (focused?.isConnected && document.activeElement !== focused) focused.focus();
+    // The row is gone: the one that took its place has the focus.
+    if (focused && !focused.isConnected) [...list.querySelectorAll(".item-link")].slice(0, at + 1).at(-1)?.focus();
     status.textContent = words(items, listLoading, listError);
     status.hidden = Boolean(found) || !status.textContent;
     more.hidden = Boolean(found) || !store.get().itemsCursor;
