@@ -53,6 +53,8 @@ def _moved(at: Slots) -> dict[str, Any]:
     return {
         "next_seq": at.next,
         "active_leaf": at.leaf,
+        # What is gone on with is not put away any more.
+        "archived": False,
         "smart_until": at.smart,
         "updated": at.now,
     }

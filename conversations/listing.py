@@ -43,15 +43,19 @@ class Place(NamedTuple):
             raise InvalidCursor from exc
 
 
-def list_conversations(user_id: UUID, *, cursor: str | None, limit: int) -> dict[str, Any]:
+def list_conversations(
+    user_id: UUID, *, cursor: str | None, limit: int, archived: bool = False
+) -> dict[str, Any]:
     """Return a page, pinned ones first, newest first, and the next one's cursor.
+
+    Either what is archived or what is not.
 
     A conversation that moves meanwhile takes no other with it: whatever stays in its place comes
     exactly once. Raises InvalidCursor.
     """
     page: list[Conversation] = []
     for rows in ranges_after(user_id, Place.decode(cursor) if cursor else None):
-        page += rows[: limit + 1 - len(page)]
+        page += rows.filter(archived=archived)[: limit + 1 - len(page)]
         if len(page) > limit:
             break
     shown = page[:limit]

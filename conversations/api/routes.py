@@ -90,12 +90,16 @@ async def create(request: HttpRequest, body: CreateConversation) -> Any:
 
 @router.get("/conversations", response={200: ConversationList})
 async def index(
-    request: HttpRequest, cursor: PageCursor | None = None, limit: Limit = 30, q: SearchText = ""
+    request: HttpRequest,
+    cursor: PageCursor | None = None,
+    limit: Limit = 30,
+    q: SearchText = "",
+    archived: bool = False,
 ) -> Any:
     user = caller(request)
     if q:
         return await db_call(search_conversations, user, q, cursor=cursor, limit=limit)
-    return await db_call(list_conversations, user.pk, cursor=cursor, limit=limit)
+    return await db_call(list_conversations, user.pk, cursor=cursor, limit=limit, archived=archived)
 
 
 @router.get("/conversations/{uuid:conversation_id}", response={200: ConversationPage})

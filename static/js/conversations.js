@@ -57,7 +57,8 @@ export function createConversations({ api, store, onTrouble }) {
 
   function put(conversation) {
     const item = toItem(conversation);
-    store.set(({ items }) => ({ items: place(items, item) }));
+    if (item.archived) forget(item.conversationId);
+    else store.set(({ items }) => ({ items: place(items, item) }));
     if (store.get().conversationId === item.conversationId && item.title) store.set({ title: item.title });
   }
 
@@ -108,7 +109,9 @@ export function createConversations({ api, store, onTrouble }) {
   function touch(id, text) {
     const now = new Date().toISOString();
     const old = find(id);
-    const fresh = { conversationId: id, title: "", model: null, pinned: false, archived: false, createdAt: now };
+    const { conversationId, title } = store.get();
+    const known = conversationId === id ? title : "";
+    const fresh = { conversationId: id, title: known, model: null, pinned: false, archived: false, createdAt: now };
     const item = { ...fresh, ...old, updatedAt: now };
     if (isUntitled(item.title)) Object.assign(item, { title: workingTitle(text), working: true });
     store.set(({ items }) => ({ items: place(items, item) }));
@@ -119,15 +122,19 @@ export function createConversations({ api, store, onTrouble }) {
     store.set(({ items }) => ({ items: items.filter((one) => one.conversationId !== id) }));
   }
 
+  /** Shown at once, and taken back when the server refuses; true when it did not. */
   async function change(id, patch) {
     const old = find(id);
-    if (old) store.set(({ items }) => ({ items: place(items, { ...old, ...patch }) }));
+    if (patch.archived) forget(id);
+    else if (old) store.set(({ items }) => ({ items: place(items, { ...old, ...patch }) }));
     if (patch.title && store.get().conversationId === id) store.set({ title: patch.title });
     try {
       put(await api.patch(`/conversations/${id}`, patch));
+      return true;
     } catch (error) {
       if (old) put(old);
       onTrouble(error);
+      return false;
     }
   }
 

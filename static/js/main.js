@@ -18,6 +18,7 @@ import { createChoice } from "./transports/choice.js";
 import { createLookTransport } from "./transports/look.js";
 import { createSocketTransport } from "./transports/socket.js";
 import { createSseTransport } from "./transports/sse.js";
+import { createArchivePanel } from "./views/archive.js";
 import { createBanner } from "./views/banner.js";
 import { createComposer } from "./views/composer.js";
 import { ask } from "./views/dialog.js";
@@ -197,6 +198,15 @@ byId("instructions").addEventListener("click", () => {
   openInstructions();
 });
 
+const openArchive = createArchivePanel({
+  api, linkTo, open: go,
+  bringBack: (id) => conversations.change(id, { archived: false }),
+});
+byId("archive").addEventListener("click", () => {
+  byId("account").open = false;
+  openArchive();
+});
+
 byId("delete-account").addEventListener("click", async () => {
   byId("account").open = false;
   const email = page.userEmail;
@@ -291,6 +301,10 @@ createSidebar(
       linkTo, open: go,
       rename: (item, title) => conversations.change(item.conversationId, { title }),
       pin: (item, pinned) => conversations.change(item.conversationId, { pinned }),
+      async archive({ conversationId }) {
+        const worked = await conversations.change(conversationId, { archived: true });
+        if (worked) toast("Archived. The account menu has it.");
+      },
       async remove(item) {
         const sure = await ask({ title: "Delete this conversation?", danger: true, confirm: "Delete",
           text: `“${item.title || "New chat"}” and all its messages will be gone for good.` });

@@ -191,3 +191,24 @@ async def test_nothing_else_is_shown_while_an_answer_is_written_nor_by_others(
     provider.release()
     stranger = ApiClient(await db_call(lambda: create_token(make_person())))
     assert (await stranger.call("post", f"{path}/messages/2/show")).status_code == 404
+
+
+async def test_what_is_archived_is_listed_apart_until_somebody_goes_on_with_it(
+    api: ApiClient, worker: GenerationWorker, provider: ScriptedProvider
+) -> None:
+    provider.script(text="Herons.")
+    kept = await api.new_conversation(title="Kept")
+    away = [await api.new_conversation(title=f"Away {number}") for number in range(2)]
+    for conversation in away:
+        await api.call("patch", f"/conversations/{conversation}", {"archived": True})
+
+    async def listed(parameters: str) -> list[str]:
+        page = (await api.call("get", f"/conversations?{parameters}")).json()
+        return [item["conversationId"] for item in page["items"]]
+
+    assert await listed("limit=1") == [kept]
+    assert await listed("archived=true") == away[::-1]
+    assert set(await listed("q=away")) == set(away)
+    await api.send(away[0], "Who stands in the water?")
+    assert await listed("") == [away[0], kept]
+    assert await listed("archived=true") == away[1:]

@@ -428,3 +428,40 @@ async def test_a_title_goes_on_being_typed_when_the_list_is_drawn_anew(
     await expect(items.nth(1)).to_have_text("The quiet server")
     await page.reload()
     await expect(items.nth(1)).to_have_text("The quiet server")
+
+
+async def test_a_conversation_is_put_away_and_brought_back(page: Page, provider: ScriptedProvider):
+    provider.script(text="Fine.")
+    await send(page, "How are you")
+    await finished(page)
+    row = page.locator(".item")
+    dialog = page.get_by_role("dialog", name="Archived conversations")
+
+    async def put_away() -> None:
+        await row.hover()
+        await row.get_by_role("button").click()
+        await page.get_by_role("menuitem", name="Archive", exact=True).click()
+        await expect(row).to_have_count(0)
+
+    async def look() -> None:
+        await page.locator("#account summary").click()
+        await page.get_by_role("button", name="Archived conversations").click()
+
+    await put_away()
+    await expect(page.locator(".toast")).to_have_text("Archived. The account menu has it.")
+    await page.reload()
+    await expect(page.get_by_text("Your conversations will be kept here.")).to_be_visible()
+    await look()
+    await dialog.get_by_role("button", name="Bring back").click()
+    await expect(dialog.get_by_text("Nothing is archived.")).to_be_visible()
+    await expect(dialog.get_by_role("button", name="Close")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(row).to_have_count(1)
+
+    await put_away()
+    await page.get_by_role("link", name="New chat").first.click()
+    await look()
+    await dialog.get_by_role("link").click()
+    await expect(text_of(page)).to_have_text("Fine.")
+    await send(page, "And now?")
+    await expect(row).to_have_text("How are you")

@@ -1,4 +1,4 @@
-// One conversation in the list: open, rename in place, pin, delete.
+// One conversation in the list: open, rename in place, pin, archive, delete.
 
 import { h, icon, iconButton } from "../dom.js";
 import { openMenu } from "./menu.js";
@@ -8,7 +8,7 @@ const MAX_TITLE = 200;
 
 /**
  * @param {object} first  a list item
- * @param {object} act    {open, rename, pin, remove, linkTo}
+ * @param {object} act    {open, rename, pin, archive, remove, linkTo}
  */
 export function createItem(first, act) {
   let item = first;
@@ -27,6 +27,7 @@ export function createItem(first, act) {
   const actions = () => [
     { label: "Rename", icon: "edit", run: rename },
     { label: item.pinned ? "Unpin" : "Pin", icon: "pin", run: () => act.pin(item, !item.pinned) },
+    { label: "Archive", icon: "archive", run: () => act.archive(item) },
     { label: "Delete", icon: "trash", danger: true, run: () => act.remove(item) },
   ];
 
