@@ -6,10 +6,12 @@ import asyncio
 from uuid import UUID
 
 from celery import shared_task
+from django.utils import timezone
 
 from conversations.dispatch import TEND
 from conversations.escalating import write_events
 from conversations.models import ChoreKind
+from conversations.retention import expire
 from conversations.search.indexing import index_due
 from conversations.upkeep import tell_all_free, tend
 from llm.conf import get_registry
@@ -17,6 +19,7 @@ from moderation.policies import read_policy, set_policy
 
 # Whoever waits for the next turn of the schedule waits no longer than for this one.
 INDEX_S = 2.0
+EXPIRE_S = 2.0
 
 
 @shared_task(name="conversations.index_messages")
@@ -49,3 +52,8 @@ def tend_all(chores: list[tuple[str, str]]) -> None:
 @shared_task(name="conversations.sweep_chores")
 def sweep_chores() -> None:
     tell_all_free()
+
+
+@shared_task(name="conversations.expire")
+def expire_old() -> None:
+    expire(now=timezone.now(), within_s=EXPIRE_S)

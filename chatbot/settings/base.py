@@ -225,6 +225,8 @@ CONTEXT_CACHE_S = env.seconds("CONTEXT_CACHE_S", 15 * 60)
 # Of larger windows so much is used: what a turn costs and how long it takes do not grow with them.
 # Any message that is short enough to be sent fits.
 CONTEXT_TOKENS = env.number("CONTEXT_TOKENS", 48_000, least=1_000)
+# Nothing is erased unasked, unless the operator says when. At most a century: dates end somewhere.
+RETENTION_DAYS = env.number("RETENTION_DAYS", 0, most=36_500)
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT", "You are a helpful assistant. Answer clearly.")
 
 BUDGET_TOKENS = {
@@ -321,6 +323,8 @@ CELERY_BEAT_SCHEDULE = {
     "review costs": {"task": "accounts.review_costs", "schedule": 3600.0},
     # What was screened out reaches moderators, and counts against a person.
     "write moderation events": {"task": "conversations.write_moderation_events", "schedule": 2.0},
+    # Little at a time, so that it holds up nothing: about ten conversations a second.
+    "erase what is too old": {"task": "conversations.expire", "schedule": 10.0},
     # What was said can be found some seconds later.
     "index messages": {"task": "conversations.index_messages", "schedule": 3.0},
 }

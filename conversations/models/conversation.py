@@ -70,6 +70,8 @@ class Conversation(models.Model):
             models.Index(
                 fields=["user", "-pinned", "-updated", "-id"], name="conversation_pinned_first"
             ),
+            # Of everybody together, for what is too old to be kept.
+            models.Index(fields=["updated"], name="conversation_by_age"),
         ]
 
     def __str__(self) -> str:
