@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, LiteralString, NamedTuple
 from unicodedata import category
 from uuid import UUID
 
@@ -160,20 +160,25 @@ class AtMost:
         return text
 
 
+def _refused(why: LiteralString) -> PydanticCustomError:
+    # Of a ValueError people would read "Value error" before the reason.
+    return PydanticCustomError("not_text", why)
+
+
 def _clean(text: str) -> str:
     if "\0" in text:
-        raise ValueError("NUL characters are not text")
+        raise _refused("NUL characters are not text")
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise ValueError("lone surrogates are not text") from exc
+        raise _refused("lone surrogates are not text") from exc
     return text
 
 
 def _not_blank(text: str) -> str:
     # Format characters such as the zero-width space show nothing either.
     if all(char.isspace() or category(char) == "Cf" for char in text):
-        raise ValueError("there is nothing in it")
+        raise _refused("there is nothing in it")
     return text
 
 

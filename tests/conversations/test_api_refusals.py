@@ -182,6 +182,19 @@ async def test_a_text_of_too_many_characters_is_refused_with_its_size_and_the_li
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(" \u200b\n", "there is nothing in it"), ("a\0b", "NUL characters are not text")],
+)
+async def test_a_text_that_is_none_is_refused_in_plain_words(
+    api: ApiClient, content: str, why: str
+) -> None:
+    conversation = await api.new_conversation()
+    path = f"/conversations/{conversation}/messages"
+    refused = await api.call("post", path, {"content": content})
+    assert refused.json()["error"]["message"] == f"content: {why}."
+
+
 async def test_a_spent_budget_is_a_402_that_says_when_it_resets(
     api: ApiClient, user: User, models: None
 ) -> None:
