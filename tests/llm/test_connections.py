@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from llm.errors import ProviderTimeout, ProviderUnavailable, StreamCut
+from llm.errors import ProviderRejected, ProviderTimeout, ProviderUnavailable, StreamCut
 from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Timeouts
 from llm.providers.connections import Endpoint
@@ -98,6 +98,16 @@ async def test_a_refusal_that_never_ends_times_out():
         outcome = await ask_once(server.url, timeouts=Timeouts(first_token_s=0.2, token_s=0.2))
         assert type(outcome.error) is ProviderTimeout
         await server.closed.wait()
+
+
+async def test_a_question_and_its_key_go_nowhere_else():
+    async with raw_server(WHOLE) as elsewhere:
+        away = f"HTTP/1.1 307 Elsewhere\r\nlocation: {elsewhere.url}/\r\ncontent-length: 0\r\n\r\n"
+        async with raw_server(away.encode()) as server:
+            outcome = await ask_once(server.url)
+    assert type(outcome.error) is ProviderRejected
+    assert server.first_lines
+    assert elsewhere.first_lines == []
 
 
 async def test_a_closed_client_is_unavailable(scripted, provider):
