@@ -84,3 +84,16 @@ test("text nested too deeply for the parser shows as it is", () => {
     for (const token of tokens) assert.equal(typeof blockHtml(token), "string");
   }
 });
+
+test("formulas stand as they were written", () => {
+  const shown = (raw) => `<code class="math">${raw}</code>`;
+  assert.equal(html("Say \\(a_1*b*c\\), or $$x*y*z$$.").trim(), `<p>Say ${shown("\\(a_1*b*c\\)")}, or ${shown("$$x*y*z$$")}.</p>`);
+  const display = "$$\na \\\\\n- b\n$$";
+  assert.equal(html(`${display}\nand *so* on`).trim(), `<p>${shown(display)}</p>\n<p>and <em>so</em> on</p>`);
+  assert.equal(html("\\[ a\n= b < c \\]").trim(), `<p>${shown("\\[ a\n= b &lt; c \\]")}</p>`);
+});
+
+test("what only looks like a formula is text", () => {
+  assert.equal(html("`\\(a\\)` costs $5 or $6, \\[not closed").trim(), "<p><code>\\(a\\)</code> costs $5 or $6, [not closed</p>");
+  assert.equal(html("$$ a\n\nb $$").trim(), "<p>$$ a</p>\n<p>b $$</p>");
+});

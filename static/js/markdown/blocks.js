@@ -39,7 +39,34 @@ const renderer = {
 // Without these two, markup in an answer is ordinary text, and shows as such.
 const tokenizer = { html: () => undefined, tag: () => undefined };
 
+// Formulas stand as they were written: as Markdown they would lose backslashes, stars and underscores.
+// None goes beyond its paragraph, nor beyond a length, so that many beginnings without an end cost little.
+const inside = String.raw`(?:(?!\n\s*\n)[^]){1,2000}?`;
+const display = String.raw`\\\[${inside}\\\]|\$\$${inside}\$\$`;
+const block = String.raw`^ {0,3}(?:${display})[ \t]*(?:\n+|$)`;
+const formula = ({ name, level, begins, whole, wrap }) => ({
+  name,
+  level,
+  start: (source) => source.search(begins),
+  tokenizer(source) {
+    const raw = whole.exec(source)?.[0];
+    return raw && { type: name, raw, text: raw.trim() };
+  },
+  renderer: ({ text }) => wrap(`<code class="math">${escapeHtml(text)}</code>`),
+});
+const extensions = [
+  formula({
+    name: "formula", level: "inline", begins: /\$\$|\\[([]/,
+    whole: new RegExp(String.raw`^(?:\\\(${inside}\\\)|${display})`), wrap: (code) => code,
+  }),
+  formula({
+    name: "formulaBlock", level: "block", begins: new RegExp(block, "m"),
+    whole: new RegExp(block), wrap: (code) => `<p>${code}</p>\n`,
+  }),
+];
+
 const marked = new Marked({ gfm: true, breaks: false, async: false, renderer, tokenizer });
+marked.use({ extensions });
 
 const plainHtml = (text) => `<p class="plain">${escapeHtml(text)}</p>\n`;
 

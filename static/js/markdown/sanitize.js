@@ -24,7 +24,7 @@ const HIGHLIGHT = {
   RETURN_DOM_FRAGMENT: true,
 };
 
-// Only marked writes classes (`language-x` on code): markup in an answer is escaped before this.
+// Only we write classes (`language-x` and `math` on code): markup in an answer is escaped before this.
 
 /** A fragment of plain text markup; scripts, images, styles and odd links are gone. */
 export const sanitizeMarkdown = (html) => DOMPurify.sanitize(html, MARKDOWN);
