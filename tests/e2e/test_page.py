@@ -465,3 +465,22 @@ async def test_a_conversation_is_put_away_and_brought_back(page: Page, provider:
     await expect(text_of(page)).to_have_text("Fine.")
     await send(page, "And now?")
     await expect(row).to_have_text("How are you")
+
+
+async def test_by_keyboard_the_focus_stays_in_the_list_when_a_conversation_goes(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text="Fine.")
+    for question in ("First", "Second", "Third"):
+        await page.get_by_role("link", name="New chat").first.click()
+        await send(page, question)
+        await finished(page)
+    rows = page.locator(".item-link")
+    await expect(rows).to_have_text(["Third", "Second", "First"])
+    await page.get_by_role("button", name="Options for Second").focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").press("Enter")
+    await expect(rows).to_have_text(["Third", "First"])
+    await expect(rows.last).to_be_focused()
