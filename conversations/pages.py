@@ -11,6 +11,7 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST
@@ -70,6 +71,11 @@ def make_appeal(request: HttpRequest) -> HttpResponse:
 def see_warning(request: HttpRequest, warning_id: UUID) -> HttpResponse:
     with suppress(WarningNotFound):
         note_seen(_person(request).pk, warning_id)
+    # Back to the conversation that it was read in.
+    came_from = request.headers.get("Referer", "")
+    hosts = {request.get_host()}
+    if url_has_allowed_host_and_scheme(came_from, hosts, require_https=request.is_secure()):
+        return redirect(came_from)
     return redirect("chat")
 
 

@@ -117,7 +117,13 @@ def test_whoever_is_suspended_can_sign_in_to_see_it() -> None:
 def test_a_warning_stands_on_the_page_until_it_is_understood(visitor: Client, user: User) -> None:
     warning = warn(user.pk, by="user:moderator", text="Please do not.")
     assert "Please do not." in visitor.get("/").content.decode()
-    assert visitor.post(f"/warnings/{warning.pk}/seen/").status_code == 302
+    path = f"/warnings/{warning.pk}/seen/"
+    for came_from, leads_to in (
+        ("http://testserver/c/0198c0de-0000-7000-8000-000000000001/",) * 2,
+        ("https://evil.example/", "/"),
+        ("", "/"),
+    ):
+        assert visitor.post(path, headers={"Referer": came_from})["Location"] == leads_to
     assert "Please do not." not in visitor.get("/").content.decode()
     nobodys = "/warnings/0198c0de-0000-7000-8000-000000000001/seen/"
     assert visitor.post(nobodys).status_code == 302
