@@ -119,3 +119,13 @@ def test_an_old_key_still_checks_what_it_signed(settings: Settings) -> None:
     write(2)
     assert set(AuditEntry.objects.values_list("key_id", flat=True)) == {"fresh", "test"}
     assert "4 entries" in verify()
+
+
+def test_what_was_done_is_done_though_its_head_cannot_be_kept(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AUDIT_HEADS_FILE = "/nowhere/heads"
+    monkeypatch.setattr(logging.getLogger("chatbot.audit.log"), "handlers", [caplog.handler])
+    record(SYSTEM, "something.done", "somebody")
+    assert AuditEntry.objects.count() == 1
+    assert "AUDIT_HEADS_FILE cannot be written: No such file or directory" in caplog.text
