@@ -12,8 +12,11 @@ from chatbot.core.db import db_call
 from chatbot.core.errors import BudgetExhausted, IdempotencyMismatch, RateLimited, Unavailable
 from conversations.models import Conversation, Generation, Message
 from conversations.screening import MessageRefused
+from conversations.sealing import open_cipher, open_message
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
+from tests.conversations.rows import put_message
+from tests.factories import make_conversation, make_person
 from tests.fakes.provider_process import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,6 +71,23 @@ async def test_everything_of_mine_can_be_exported_and_erased(
     assert (await api.call("get", "/me")).status_code == 401
     assert not await db_call(Message.objects.exists)
     assert not await db_call(User.objects.filter(pk=user.pk).exists)
+
+
+async def test_nothing_of_anybody_else_is_exported_or_erased(api: ApiClient, models: None) -> None:
+    def begin_theirs() -> Conversation:
+        conversation = make_conversation(make_person())
+        put_message(conversation, 1, "Not yours")
+        return conversation
+
+    theirs = await db_call(begin_theirs)
+    mine = await api.new_conversation()
+    response = await api.call("get", "/me/export")
+    document = json.loads(b"".join([chunk async for chunk in response]))
+    assert [one["conversationId"] for one in document["conversations"]] == [mine]
+    assert (await api.call("delete", "/me")).status_code == 204
+    left = await db_call(lambda: Message.objects.select_related("conversation__user").get())
+    assert left.conversation == theirs
+    assert open_message(open_cipher(left.conversation), left) == "Not yours"
 
 
 async def test_who_is_suspended_can_still_take_out_and_erase_what_is_theirs(
