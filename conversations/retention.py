@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from chatbot.audit.log import SYSTEM, record
 from conversations.contextcache.store import forget_contexts
 from conversations.models import Conversation, Generation
 from conversations.models.generation import ACTIVE_STATES
@@ -20,25 +21,38 @@ AT_ONCE = 100
 def expire(*, now: datetime, within_s: float) -> int:
     """Erase conversations and moderation events that are too old, until the time is over.
 
-    Returns how many went. May run in several processes: each row goes once.
+    Returns how many went. May run in several processes: each row goes once. A run that erased
+    something is in the audit log.
     """
     days = settings.RETENTION_DAYS
     if not days:
         return 0
-    before, until, gone = now - timedelta(days=days), monotonic() + within_s, 0
+    before, until = now - timedelta(days=days), monotonic() + within_s
+    conversations = _erase_all(before, until)
+    events = 0
+    if monotonic() < until:
+        # Their excerpts are what somebody said, too.
+        events, _ = ModerationEvent.objects.filter(created__lt=before).delete()
+    if conversations or events:
+        counts = {"conversations": conversations, "events": events}
+        record(SYSTEM, "retention.run", f"before:{before:%Y-%m-%d}", **counts)
+    return conversations + events
+
+
+def _erase_all(before: datetime, until: float) -> int:
     old = Conversation.objects.filter(updated__lt=before).order_by("updated")
+    gone = 0
     while some := list(old.values_list("pk", flat=True)[:AT_ONCE]):
         erased = 0
         for conversation_id in some:
             erased += _erase(conversation_id, before)
             if monotonic() >= until:
                 return gone + erased
-        gone += erased
         if not erased:
+            # Others are at these, or answers are being written in them.
             break
-    # Their excerpts are what somebody said, too.
-    events, _ = ModerationEvent.objects.filter(created__lt=before).delete()
-    return gone + events
+        gone += erased
+    return gone
 
 
 @transaction.atomic

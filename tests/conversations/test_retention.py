@@ -9,6 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chatbot.accounts.models import User
+from chatbot.audit.models import AuditEntry
 from conversations import retention
 from conversations.models import Conversation, Message
 from conversations.retention import expire
@@ -46,6 +47,15 @@ def test_events_go_when_they_are_as_old(person: User) -> None:
     ModerationEvent.objects.filter(pk=old.pk).update(created=OLD)
     assert run() == 1
     assert list(ModerationEvent.objects.values_list("pk", flat=True)) == [young.pk]
+
+
+def test_a_run_that_erased_something_is_in_the_audit_log(person: User) -> None:
+    make_conversation(person, updated=OLD)
+    run()
+    run()
+    entry = AuditEntry.objects.get(action="retention.run")
+    assert entry.detail == {"conversations": 1, "events": 0}
+    assert entry.subject == f"before:{NOW - timedelta(days=30):%Y-%m-%d}"
 
 
 def test_without_a_number_of_days_everything_is_kept(person: User, settings: Settings) -> None:
