@@ -59,6 +59,7 @@ def view_message(
         "tokenCount": message.counted_tokens or message.token_count,
         "createdAt": message.created.isoformat(),
         "generationId": str(generation.pk) if generation else None,
+        "stopReason": (generation and generation.stop_reason) or None,
         "error": view_error(generation),
         "usage": view_usage(generation),
         "feedback": None,

@@ -94,6 +94,7 @@ class MessageView(Answer):
     token_count: int
     created_at: datetime
     generation_id: UUID | None
+    stop_reason: str | None
     error: MessageError | None
     usage: UsageView | None
     feedback: FeedbackView | None

@@ -484,3 +484,15 @@ async def test_by_keyboard_the_focus_stays_in_the_list_when_a_conversation_goes(
     await page.get_by_role("dialog").get_by_role("button", name="Delete").press("Enter")
     await expect(rows).to_have_text(["Third", "First"])
     await expect(rows.last).to_be_focused()
+
+
+async def test_an_answer_that_reached_its_length_says_so_after_a_reload_too(
+    page: Page, provider: ScriptedProvider
+):
+    provider.script(text="Once upon a", stop_reason="max_tokens")
+    await send(page, "Tell me a story")
+    note = page.get_by_text("Reached the length limit")
+    await expect(note).to_be_visible()
+    await page.reload()
+    await expect(text_of(page)).to_have_text("Once upon a")
+    await expect(note).to_be_visible()
