@@ -24,13 +24,16 @@ from moderation.types import CATEGORIES, Category, Hit, Scores, Surface
 # Longer texts are read to here; what accepts texts refuses longer ones (chatbot's limit is 32,000).
 LONGEST_TEXT = 64_000
 
-# The second tier is asked about what the first finds riskier than half of all harmless texts, and
-# not where the first is sure: its milliseconds buy nothing there.
-GREY = (score_at(0.5), 0.99)
+# The second tier is asked about messages that the first finds riskier than half of all harmless texts,
+# and about comments riskier than a tenth of them, which are few and hint more. Not where the first is
+# sure: its milliseconds buy nothing there. Answers are judged every few words while they are written,
+# which the first tier alone is fit for.
+GREY: Mapping[Surface, tuple[float, float]] = {
+    Surface.INPUT: (score_at(0.5), 0.99),
+    Surface.COMMENT: (score_at(0.9), 0.99),
+}
 # What a word or two mean is what tier 1 knows of them.
 _FEWEST_WORDS = 3
-# Answers are judged every few words while they are written, which the first tier alone is fit for.
-SECOND_SURFACES = frozenset({Surface.INPUT, Surface.COMMENT})
 
 
 class Reading(NamedTuple):
@@ -111,7 +114,7 @@ class Classifier:
                 risk, riskiest = found, one
             _raise_to(categories, one.odds)
         tiers: tuple[int, ...] = (1,)
-        if self._second and riskiest and surface in SECOND_SURFACES and _is_grey(risk):
+        if self._second and riskiest and _is_grey(risk, surface):
             reading, words, odds, _ = riskiest
             if len(words) >= _FEWEST_WORDS:
                 joint = self._second.join(odds, _mended(reading, words))
@@ -158,8 +161,9 @@ def are_joined(words: int, runs: int) -> bool:
     return words > 2 * runs
 
 
-def _is_grey(risk: float) -> bool:
-    return GREY[0] <= risk < GREY[1]
+def _is_grey(risk: float, surface: Surface) -> bool:
+    lowest, sure = GREY.get(surface, (1.0, 0.0))
+    return lowest <= risk < sure
 
 
 def _mended(reading: str, words: list[str]) -> str:
