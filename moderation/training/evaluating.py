@@ -26,6 +26,7 @@ HELD_SOURCES = frozenset(
         "deepset_pi",
         "gpteacher_roleplay",
         "cse_instruct",
+        "toxigen_prompts",
     }
 )
 _BENIGN_REQUESTS = (

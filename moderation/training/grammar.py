@@ -33,6 +33,8 @@ PER_COMMENTS = 500
 PER_TALK = 2_000
 PER_SCENES = 500
 PER_PAGES = 900
+PER_SHORT = 700
+PER_REMARKS = 1_500
 _TRIES = 8
 _LONGEST_ORDER = 160
 _ORDERS = frozenset(
@@ -111,10 +113,12 @@ _ORDERS = frozenset(
 def write_examples(seed: int) -> list[Example]:
     """Return the sentences of all patterns, the same ones for the same seed."""
     return [
-        *_write_requests(seed),
+        *_write_requests(seed, "requests"),
+        *_write_requests(seed, "deeds"),
         *_write_comments(seed, "comments", "grammar", (PER_COMMENTS, PER_TALK)),
         # Not "grammar", of which each text is harmful in no other way than it says: scenes are in several.
         *_write_comments(seed, "scenes", "scenes", (PER_SCENES, PER_PAGES)),
+        *_write_comments(seed, "short", "short", (PER_SHORT, PER_REMARKS)),
     ]
 
 
@@ -133,7 +137,7 @@ def reframe(examples: Sequence[Example], seed: int) -> list[Example]:
             and verb.lower() in _ORDERS
             and 0 < len(rest) < _LONGEST_ORDER
             and "\n" not in rest
-            and not example.source.startswith("grammar")
+            and not example.source.startswith(("grammar", "deeds"))
         ):
             order = f"{verb.lower()} {rest.rstrip('.!?')}"
             text = _scribble(draw, draw.choice(frames).replace("{A}", order))
@@ -147,15 +151,17 @@ def _read(name: str) -> dict[str, Any]:
     )
 
 
-def _write_requests(seed: int) -> Iterator[Example]:
-    grammar = _read("requests")
+def _write_requests(seed: int, file: str) -> Iterator[Example]:
+    common, own = _read("requests"), _read(file)
+    grammar = {**common, **own, "slots": common["slots"] | own["slots"]}
     for side, number in (("harmful", PER_HARM), ("harmless", PER_HARMLESS)):
         for name, patterns in grammar[side].items():
             draw = random.Random(f"{seed}/{name}")
             harm = side == "harmful"
-            labels = frozenset({name}) if harm else frozenset[str]()
+            # A category may have several groups, told apart behind a slash.
+            labels = frozenset({name.partition("/")[0]}) if harm else frozenset[str]()
             made = {_ask(draw, grammar, patterns, harm=harm) for _ in range(number * _TRIES)}
-            source = f"grammar_{side}"
+            source = f"grammar_{side}" if file == "requests" else f"{file}_{side}"
             for text in _shuffle(draw, made)[:number]:
                 yield Example(text, source, Kind.INPUT, labels, is_validation=False)
             for _ in range(number // 3):

@@ -38,7 +38,7 @@ from moderation.types import Category, Surface
 CALIBRATION: Mapping[Surface, frozenset[str]] = {
     Surface.INPUT: frozenset({"oasst_sample", "self_instruct_seed", "taskmaster4"}),
     Surface.OUTPUT: frozenset({"gpteacher_code_out", "gpteacher_toolformer_out"}),
-    Surface.COMMENT: frozenset({"surge_toxicity", "toxigen_prompts"}),
+    Surface.COMMENT: frozenset({"surge_toxicity"}),
 }
 NEVER_LEARNT = frozenset().union(*CALIBRATION.values())
 # Heads that judge a kind of text are calibrated on that kind, the others on all.

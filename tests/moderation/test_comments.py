@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from moderation.classifier import Classifier, get_classifier, get_first_tier
+from moderation.rates import score_at
 from moderation.training.measures import average_precision
 from moderation.types import Surface
 
@@ -42,8 +44,25 @@ def test_the_texts_are_three_hundred_of_which_a_third_is_harmful() -> None:
 
 
 def test_harmful_comments_stand_out_from_stories_news_and_quotations() -> None:
-    assert judge(get_first_tier()) >= 0.75
+    assert judge(get_first_tier()) >= 0.8
 
 
 def test_they_stand_out_further_with_the_second_tier() -> None:
     assert judge(get_classifier()) >= 0.85
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Too long.",
+        "This was cut off",
+        "I hate this answer",
+        "Stop repeating yourself",
+        "That killed my enthusiasm",
+        "did not finish the story",
+        "Hallucinated a library that does not exist.",
+    ],
+)
+def test_what_people_say_of_an_answer_is_not_shown_to_moderators(text: str) -> None:
+    for classifier in (get_first_tier(), get_classifier()):
+        assert classifier.score(text, Surface.COMMENT).risk < score_at(0.04)
