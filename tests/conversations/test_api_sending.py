@@ -23,6 +23,10 @@ async def test_an_answer_streams_and_is_kept(
     provider.script(text="Hello from the model, in several words.")
     conversation = await api.new_conversation()
     frames = await api.send(conversation, "Hi there")
+    events = f"/generations/{frames[0].data['generationId']}/events"
+    # No cache on the way keeps what was said, and no proxy gathers it.
+    again = await api.call("get", events)
+    assert (again["Cache-Control"], again["X-Accel-Buffering"]) == ("no-store", "no")
 
     assert frames[0].event == "started"
     assert frames[-1].event == "done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from chatbot.asgi import application
 from chatbot.core.channel_layer import MOST_WAITING, PatientChannelLayer
 from chatbot.core.db import db_call
 from chatbot.core.stores import DATABASE
-from conversations import reading
+from conversations import consumers, reading
 from conversations.eventlog import EventLog, StreamKey
 from conversations.eventlog.memory import MemoryEventLog
 from conversations.events import START, Cursor, Event
@@ -60,8 +61,11 @@ class Socket:
                 return frame
 
     async def closed(self) -> int:
-        """Return the code that the server closed this socket with."""
-        output = await self._communicator.receive_output(timeout=PATIENCE_S)
+        """Return the code that the server closed this socket with; pings are passed over."""
+        async with asyncio.timeout(PATIENCE_S):
+            output = await self._communicator.receive_output(timeout=PATIENCE_S)
+            while output.get("text") == '{"type":"ping"}':
+                output = await self._communicator.receive_output(timeout=PATIENCE_S)
         assert output["type"] == "websocket.close"
         return int(output["code"])
 
@@ -397,3 +401,13 @@ async def test_a_spent_budget_is_refused_with_when_it_resets(
     assert resets_at > timezone.now()
     assert error["detail"]["remaining"] == 10 < error["detail"]["needed"]
     assert not await db_call(Generation.objects.exists)
+
+
+async def test_whoever_was_signed_out_elsewhere_hears_nothing_more(
+    token: str, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "HEARTBEAT_S", 0.05)
+    async with open_socket(token) as socket:
+        await socket.receive("ping")
+        await db_call(user.tokens.all().delete)
+        assert await socket.closed() == 4401
