@@ -89,6 +89,21 @@ def test_a_rehearsal_counts_and_writes_nothing(
     assert not AuditEntry.objects.filter(action="keys.rewrapped").exists()
 
 
+def test_a_run_that_is_stopped_says_what_it_wrapped(
+    settings: Settings, rings: dict[str, str], person: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEYRING = rings["both"]
+
+    def stop(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    # The last kind of all: people and conversations are done by then.
+    monkeypatch.setattr(rewrapping, "_rewrap_factor", stop)
+    with pytest.raises(KeyboardInterrupt):
+        rewrap()
+    assert AuditEntry.objects.get(action="keys.rewrapped").detail == {"keys": 2}
+
+
 def test_what_cannot_be_opened_is_left_and_told(
     settings: Settings, rings: dict[str, str], person: User
 ) -> None:
