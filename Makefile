@@ -6,6 +6,10 @@ SHELL := /bin/bash
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE := chatbot conversations llm moderation tests manage.py
 
+# Modules are compiled once and kept, whatever the caller's environment says: a start without what was
+# kept takes three times as long, and the tests start a hundred processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Enough of a production environment for Django's deployment checks.
 CHECKED := DJANGO_SETTINGS_MODULE=chatbot.settings.prod ALLOWED_HOSTS=parley.example \
 	SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
