@@ -20,7 +20,7 @@ from chatbot.accounts.auth import Suspended
 from chatbot.accounts.models import User
 from chatbot.accounts.sanctions import Suspension
 from chatbot.accounts.suspensions import find_suspension
-from chatbot.core.db import db_call
+from chatbot.core.db import db_call, patiently
 from chatbot.core.following import follow
 from chatbot.core.tasks import spawn
 from conversations.models import Generation
@@ -115,4 +115,4 @@ async def _stop(answers: frozenset[tuple[UUID, UUID]]) -> None:
     for user_id, generation_id in answers:
         # Deleted meanwhile, it has no end to write.
         with suppress(GenerationNotFound):
-            await stop_generation(User(pk=user_id), generation_id)
+            await patiently(partial(stop_generation, User(pk=user_id), generation_id))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -94,10 +94,15 @@ async def patient_db_call(work: Callable[P, T], /, *args: P.args, **kwargs: P.kw
 
     Whether a try that failed was committed is not known: the work has to bear repeating.
     """
+    return await patiently(partial(db_call, work, *args, **kwargs))
+
+
+async def patiently(try_it: Callable[[], Awaitable[T]]) -> T:
+    """Await what needs the database, again and again while that is away."""
     pause_s = RETRY_S
     while True:
         try:
-            return await db_call(work, *args, **kwargs)
+            return await try_it()
         except DatabaseAway:
             logger.warning("The database is away; trying again in %.1f s", pause_s)
             await asyncio.sleep(pause_s)

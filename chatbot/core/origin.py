@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http.request import validate_host
+from django.utils.http import is_same_domain
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -24,11 +25,29 @@ def is_own_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """
     found = {name: value.decode("latin-1") for name, value in headers}
     origin, host = found.get(b"origin", ""), found.get(b"host", "")
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
+    scheme, _, netloc = origin.partition("://")
+    if _is_trusted(origin, scheme, netloc):
         return True
     try:
-        scheme, _, netloc = origin.partition("://")
         asked, own = _authority(netloc, scheme), _authority(host, scheme)
     except ValueError:
         return False
     return scheme in _PORTS and asked == own and validate_host(asked[0], settings.ALLOWED_HOSTS)
+
+
+def _is_trusted(origin: str, scheme: str, netloc: str) -> bool:
+    """Say whether the operator trusts an origin, itself or by `https://*.its.domain`.
+
+    As Django's `CsrfViewMiddleware` reads the setting, so that whoever may post may also connect.
+    """
+    for trusted in settings.CSRF_TRUSTED_ORIGINS:
+        trusted_scheme, _, domain = trusted.partition("://")
+        if trusted == origin:
+            return True
+        if (
+            "*" in domain
+            and scheme == trusted_scheme
+            and is_same_domain(netloc, domain.lstrip("*"))
+        ):
+            return True
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -87,7 +88,9 @@ def _find(version: str) -> Policy:
     """Return a policy that held; 0 is the one that is shipped. Raises Http404."""
     if version == "0":
         return default_policy()
-    found = PolicyVersion.objects.filter(version=int(version) if version.isdecimal() else 0).first()
+    if not re.fullmatch(r"[0-9]{1,9}", version):
+        raise Http404
+    found = PolicyVersion.objects.filter(version=int(version)).first()
     if found is None:
         raise Http404
     try:

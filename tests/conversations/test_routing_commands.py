@@ -125,3 +125,9 @@ def test_prompts_of_ones_own_are_judged_and_what_went_wrong_is_listed(tmp_path: 
     assert "smart -> fast (0.00): hello there" in said
     with pytest.raises(CommandError, match="cannot read"):
         say("evaluate_routing", "/nowhere")
+
+
+@pytest.mark.parametrize("option", ["--context", "--remaining", "--limit"])
+def test_there_are_no_fewer_tokens_than_none(option: str) -> None:
+    with pytest.raises(CommandError, match="'-1' is no number of tokens"):
+        say("route", "hi", f"{option}=-1")

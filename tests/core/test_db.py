@@ -6,10 +6,16 @@ import threading
 
 import pytest
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 
 from chatbot.accounts.models import User
-from chatbot.core.db import DatabaseAway, db_call
+from chatbot.core.db import DatabaseAway, db_call, patiently
 from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -143,3 +149,15 @@ async def test_a_database_that_takes_no_writes_counts_as_away() -> None:
         await db_call(write)
     # It reads all the same, and writes again afterwards.
     assert await db_call(User.objects.update, email="late@example.org") == 0
+
+
+async def test_what_needs_the_database_is_tried_again_until_that_is_back() -> None:
+    tries: list[type[Exception] | None] = [OperationalError, InterfaceError, None]
+
+    async def try_it() -> str:
+        if (failure := tries.pop(0)) is not None:
+            raise failure("away")
+        return "done"
+
+    assert await patiently(try_it) == "done"
+    assert not tries

@@ -27,11 +27,16 @@ def headers(origin: str | None, host: str) -> list[tuple[bytes, bytes]]:
         ("", "localhost:8000", False),
         (None, "localhost:8000", False),
         ("https://trusted.example", "localhost:8000", True),
+        ("https://chat.many.example", "localhost:8000", True),
+        ("https://a.chat.many.example", "localhost:8000", True),
+        ("http://chat.many.example", "localhost:8000", False),
+        ("https://many.example.evil.example", "localhost:8000", False),
+        ("https://notmany.example", "localhost:8000", False),
     ],
 )
 def test_an_origin_is_own_by_host_and_port(
     settings: Settings, origin: str | None, host: str, is_own: bool
 ) -> None:
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "chat.example"]
-    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example"]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example", "https://*.many.example"]
     assert is_own_origin(headers(origin, host)) is is_own

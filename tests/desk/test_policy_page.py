@@ -149,7 +149,7 @@ def test_an_older_policy_is_brought_back(desk: Client) -> None:
         assert desk.post(PAGE, seen).status_code == 302
         assert read_policy().strikes.slow_at == slow_at
     assert PolicyVersion.objects.count() == 4
-    for missing in ("9", "x"):
+    for missing in ("9", "x", "-1", "9" * 10, "9" * 5_000):
         assert desk.get(f"{PAGE}?from={missing}").status_code == 404
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -16,6 +16,13 @@ from llm.explaining import explain
 from llm.routing import Allowance, Asked, route
 
 
+def _tokens(text: str) -> int:
+    """Return a number of tokens, as a type of an argument."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number of tokens: 0, 1, 2 and so on")
+    return int(text)
+
+
 class Command(BaseCommand):
     help = "Say which model would answer a text, and why. Asks no model."
 
@@ -23,10 +30,10 @@ class Command(BaseCommand):
         parser.add_argument("text", help="what somebody writes; - reads standard input")
         parser.add_argument("--plan", choices=Plan.values, default=Plan.FREE)
         parser.add_argument("--model", default=AUTO, help="auto, or a model's name")
-        parser.add_argument("--context", type=int, default=0, help="tokens before the question")
+        parser.add_argument("--context", type=_tokens, default=0, help="tokens before the question")
         parser.add_argument("--follow-up", action="store_true", help="after a smart model's answer")
-        parser.add_argument("--remaining", type=int, help="tokens left of the month's budget")
-        parser.add_argument("--limit", type=int, help="the month's budget (as much as remains)")
+        parser.add_argument("--remaining", type=_tokens, help="tokens left of the month's budget")
+        parser.add_argument("--limit", type=_tokens, help="the month's budget (as much as remains)")
         parser.add_argument("--all", action="store_true", help="as if every model were available")
         parser.add_argument("--explain", action="store_true", help="all features and all models")
 
