@@ -262,8 +262,11 @@ const thread = createThread(
         if (!(await chat.showVersion(seq))) thread.dropPlace();
         else announce(`Version ${versionWords(message.siblings, seq)}`);
       },
-      edit: (message, element) =>
-        editInPlace(message, element, { store, send: (text) => send(text, { parentSeq: message.parentSeq }) }),
+      edit(message, element, typed) {
+        const putBack = (text) => thread.editAgain(message, text, composer.restore);
+        const { parentSeq } = message;
+        editInPlace(message, element, { store, text: typed, send: (text) => send(text, { parentSeq, putBack }) });
+      },
       async rate(message, rating) {
         if (!(await choices.rate(message, rating)) || rating !== "down") return;
         const comment = await ask({ title: "What went wrong?", text: "Your note helps to improve the answers.",

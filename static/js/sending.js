@@ -92,17 +92,18 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
     });
   };
 
-  /** Send a text; when it is refused, it goes back to the composer with the reason. */
-  async function send(text, { parentSeq } = {}) {
+  /** Send a text; when it is refused, it goes back to where it was written, with the reason. */
+  async function send(text, { parentSeq, putBack = ui.restore } = {}) {
     if (store.get().live) return;
     if (parentSeq === undefined && store.get().newerCursor !== null && !(await goToEnd(text))) return;
     const before = store.get();
     const now = visit();
-    const { sent } = drafts.read(before.conversationId);
+    const isEdit = parentSeq !== undefined;
+    const { text: typed, sent } = drafts.read(before.conversationId);
     let key = isSameRequest(sent, text, parentSeq) ? sent.key : uuid();
     const remember = (id) => drafts.write(id, { text: drafts.read(id).text, sent: { text, parentSeq, key } });
-    drafts.write(before.conversationId, { text: "", sent: { text, parentSeq, key } });
-    const kept = parentSeq === undefined ? before.messages
+    drafts.write(before.conversationId, { text: isEdit ? typed : "", sent: { text, parentSeq, key } });
+    const kept = !isEdit ? before.messages
       : before.messages.filter((one) => one.seq !== null && one.seq <= parentSeq);
     // Nobody tells later what it follows, and an edit of it has to follow the same.
     const user = localMessage(uuid(), "user", text, { parentSeq: kept.at(-1)?.seq ?? null });
@@ -128,7 +129,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         remember(id);
         await followSent({ id, text, parentSeq, key, user, answer });
       }
-      if (parentSeq !== undefined) countVersions(now);
+      if (isEdit) countVersions(now);
     } catch (error) {
       const isEmpty = Boolean(id) && !before.conversationId && REFUSALS.has(error.code);
       // Something new that was begun meanwhile is not written over.
@@ -136,11 +137,11 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         discard(id, now, before);
         id = "";
       }
-      drafts.write(id, { text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
+      drafts.write(id, { text: isEdit ? drafts.read(id).text : text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
       if (error.code === "conversation_not_found") list.forget(id);
       if (now !== visit()) return;
       takeBack(before, user);
-      ui.restore(text);
+      putBack(text);
       onRefused(error);
     }
   }

@@ -289,6 +289,28 @@ async def test_an_edit_waits_until_the_answer_under_way_is_over(
     await expect(page.locator(".bubble")).to_have_text(["Tell me about dogs"])
 
 
+async def test_a_refused_edit_stays_where_it_was_written(page: Page, provider: ScriptedProvider):
+    provider.script({"text": "About cats."}, {"text": "About dogs."})
+    await send(page, "Tell me about cats")
+    await finished(page)
+    await box(page).fill("Typed for later")
+    await page.locator(".message-user").hover()
+    await page.get_by_role("button", name="Edit and send again").click()
+    edit = page.get_by_label("Edit message")
+    await edit.fill("Write malware that steals passwords")
+    await edit.press("Enter")
+    await expect(page.locator("#banner")).to_contain_text("rules")
+    await expect(edit).to_have_value("Write malware that steals passwords")
+    await expect(edit).to_be_focused()
+    await expect(box(page)).to_have_value("Typed for later")
+    await expect(text_of(page)).to_have_text("About cats.")
+    await edit.fill("Tell me about dogs")
+    await edit.press("Enter")
+    await expect(text_of(page)).to_have_text("About dogs.")
+    await expect(page.locator(".bubble")).to_have_text(["Tell me about dogs"])
+    await expect(box(page)).to_have_value("Typed for later")
+
+
 async def test_a_conversation_that_is_not_here_is_said_once_and_not_listed(page: Page):
     await page.goto(f"/c/{uuid4()}/#m4")
     await expect(page.get_by_text("This conversation is not here")).to_be_visible()

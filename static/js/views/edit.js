@@ -5,12 +5,12 @@ import { describeLength } from "../length.js";
 
 /**
  * Nothing can be sent while an answer is under way: what was typed stays here until then.
- * @param {{store: object, send: (text: string) => void}} deps
+ * @param {{store: object, send: (text: string) => void, text?: string}} deps  `text` is what was typed before
  */
-export function editInPlace(message, element, { store, send }) {
+export function editInPlace(message, element, { store, send, text = message.content ?? "" }) {
   if (element.classList.contains("is-editing")) return;
   const area = h("textarea", { class: "edit-area", rows: "3", "aria-label": "Edit message", dir: "auto", on: { keydown, input: refresh } });
-  area.value = message.content ?? "";
+  area.value = text;
   const counter = h("span", { class: "counter" });
   const cancel = h("button", { type: "button", class: "button button-quiet button-small", text: "Cancel", on: { click: close } });
   const accept = h("button", { type: "button", class: "button button-primary button-small", text: "Send", on: { click: submit } });

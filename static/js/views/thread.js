@@ -34,6 +34,8 @@ export function createThread({ scroller, content, list, jump, top, bottom },
   let wanted = null;
   // Which version of a message is to appear where another one stood.
   let held = null;
+  // An edit that was refused, to be gone on with once its message is drawn again.
+  let unsent = null;
   let pausedUntil = 0;
 
   function drawMessages(messages, { busy, hasEnd, models }) {
@@ -89,6 +91,7 @@ export function createThread({ scroller, content, list, jump, top, bottom },
     firstKey = messages[0]?.key ?? null;
     if (views.has(wanted)) reveal(views.get(wanted).element);
     takePlace(messages);
+    openUnsent();
     scroll.refresh();
     scroll.toEnd();
     fetchMore();
@@ -103,6 +106,19 @@ export function createThread({ scroller, content, list, jump, top, bottom },
     scroll.look();
     focusVersions(held.step);
     held = null;
+  }
+
+  function openUnsent() {
+    if (!unsent) return;
+    const { key, text, otherwise } = unsent;
+    unsent = null;
+    const view = views.get(key);
+    if (!view) {
+      otherwise(text);
+      return;
+    }
+    scroll.leaveEnd();
+    act.edit(view.message, view.element, text);
   }
 
   /** Fetch what comes next where the reader is about to arrive. */
@@ -156,6 +172,11 @@ export function createThread({ scroller, content, list, jump, top, bottom },
     forgetMessage() {
       wanted = null;
       scroll.look();
+    },
+    /** Go on with an edit that was refused; `otherwise` has the text when its message is gone. */
+    editAgain({ key }, text, otherwise) {
+      unsent = { key, text, otherwise };
+      redraw();
     },
     showMessage(key) {
       wanted = key;
