@@ -70,6 +70,17 @@ async def test_a_judge_that_takes_too_long_is_silent(server: JudgeServer) -> Non
     server.silent.set()
 
 
+async def test_a_judge_with_no_time_limit_of_its_own_is_not_waited_for() -> None:
+    class Endless:
+        async def judge(self, text: str, surface: Surface) -> Scores:
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
+
+    # Without a limit the test would never end: what stops it then is this one.
+    async with asyncio.timeout(10):
+        assert await Bench(Endless(), timeout_s=0.01).judge(TEXT, Surface.INPUT) is None
+
+
 @pytest.mark.parametrize(("status", "body"), [(500, {}), (429, {}), (200, {"results": []})])
 async def test_a_judge_that_fails_is_silent(server: JudgeServer, status: int, body: Any) -> None:
     server.status, server.body = status, body
