@@ -16,6 +16,7 @@ from chatbot.core.crypto import CannotOpen, DataCipher
 from chatbot.core.db import db_call
 from conversations.choosing import find_writers
 from conversations.chores import Hold, finish_chore
+from conversations.completing import can_afford
 from conversations.context import PastTurn
 from conversations.extracting import extract_notes
 from conversations.guarding import may_keep
@@ -34,7 +35,7 @@ from conversations.prompts import smallest_room, system_text
 from conversations.queries import walk_branch
 from conversations.sealing import open_cipher, report_unreadable
 from conversations.summaries import NewSummary, add_summary, list_summaries, open_summary
-from conversations.writing import Written, can_afford, write_and_keep
+from conversations.writing import Written, write_and_keep
 from llm.catalog import ModelSpec
 from llm.tokens import UNKNOWN
 from llm.types import Prompt

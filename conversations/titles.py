@@ -9,6 +9,7 @@ from chatbot.core.crypto import CannotOpen
 from chatbot.core.db import db_call
 from conversations.choosing import find_writers
 from conversations.chores import Hold, finish_chore
+from conversations.completing import can_afford
 from conversations.guarding import may_keep
 from conversations.models import Conversation, Message, Role
 from conversations.notes import TITLE_CHARS, ask_for_title, first_line, tidy_title
@@ -21,7 +22,7 @@ from conversations.sealing import (
     seal_column,
 )
 from conversations.search.indexing import index_title
-from conversations.writing import Written, can_afford, write_and_keep
+from conversations.writing import Written, write_and_keep
 from llm.types import Prompt
 from moderation.models import Source
 

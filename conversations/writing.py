@@ -1,25 +1,20 @@
-"""A short text from a model for the house's own use: not streamed, not shown while it is written."""
+"""A short text that a model writes for a conversation: kept and charged in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
 
-from chatbot.accounts.budgets import read_budget
 from chatbot.accounts.ledger import record_calls
 from chatbot.accounts.models import Purpose, User
 from chatbot.core.db import db_call
 from conversations.chores import Hold
+from conversations.completing import complete
 from llm.catalog import ModelSpec
-from llm.conf import get_registry
-from llm.engine import Candidate, Chosen, stream_completion
 from llm.pricing import Call
-from llm.tokens import UNKNOWN
-from llm.types import Prompt, TextDelta
+from llm.types import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +24,6 @@ class Written:
     text: str
     model: str = ""
     cost_micros: int = 0
-
-
-def can_afford(user: User, prompt: Prompt) -> bool:
-    """Say whether a person's budget has room for a question and the longest answer to it."""
-    asked = UNKNOWN.count_prompt(prompt)
-    return read_budget(user, now=timezone.now()).remaining >= asked + prompt.max_output
 
 
 async def write_and_keep(
@@ -57,7 +46,7 @@ async def write_and_keep(
         record_calls(user, purpose, calls, source=hold.id)
 
     try:
-        text, model = await _write(prompt, models, calls)
+        text, model = await complete(prompt, models, calls)
         cost = sum(call.cost_micros for call in calls)
         await db_call(finish, Written(text, model, cost))
     except BaseException:
@@ -65,25 +54,3 @@ async def write_and_keep(
         if calls:
             await db_call(record_calls, user, purpose, calls, source=hold.id)
         raise
-
-
-async def _write(prompt: Prompt, models: Sequence[ModelSpec], calls: list[Call]) -> tuple[str, str]:
-    registry = get_registry()
-    text, model = "", ""
-
-    async def open_candidate(spec: ModelSpec) -> Candidate:
-        return Candidate(spec, await registry.open_provider(spec), prompt)
-
-    completion = stream_completion(
-        await registry.means.gate.arrange(models),
-        open_candidate,
-        calls=calls,
-        means=registry.means,
-    )
-    async with aclosing(completion) as events:
-        async for event in events:
-            if isinstance(event, TextDelta):
-                text += event.text
-            elif isinstance(event, Chosen):
-                text, model = event.kept, event.spec.name
-    return text, model
