@@ -154,9 +154,10 @@ def settle_tokens(user_id: UUID, *, month: date, reserved: int, spent: int) -> N
     """
     if _settle(user=user_id, month=month, reserved=reserved, spent=spent):
         return
-    # Somebody has deleted or changed the row. What was used is charged all the same, and nothing
-    # that others reserved is owed for it.
-    logger.warning("The budget of %s in %s was out of step; see checkbudgets", user_id, month)
+    # Where nothing was reserved, a month may begin with this. Else somebody has deleted or changed
+    # the row. What was used is charged all the same, and nothing that others reserved is owed for it.
+    if reserved:
+        logger.warning("The budget of %s in %s was out of step; see checkbudgets", user_id, month)
     limit = monthly_limit(User.objects.get(pk=user_id))
     BudgetPeriod.objects.get_or_create(user_id=user_id, month=month, defaults={"limit": limit})
     BudgetPeriod.objects.filter(user_id=user_id, month=month).update(

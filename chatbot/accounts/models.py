@@ -131,6 +131,7 @@ class Purpose(models.TextChoices):
     ANSWER = "answer"
     TITLE = "title"
     SUMMARY = "summary"
+    VERDICT = "verdict"
     OPENING = "opening", "spent before there was a ledger"
 
 

@@ -103,11 +103,16 @@ def test_an_answer_is_never_charged_twice(person: User) -> None:
     assert len(entries()) == 1
 
 
-def test_a_title_is_charged_without_a_reservation(person: User) -> None:
-    assert record_calls(person, Purpose.TITLE, [call(Usage(40, 5))], now=NOW)
+@pytest.mark.parametrize("purpose", [Purpose.TITLE, Purpose.VERDICT])
+def test_what_is_not_an_answer_is_charged_without_a_reservation_and_may_begin_a_month(
+    person: User, purpose: Purpose, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert record_calls(person, purpose, [call(Usage(40, 5))], now=NOW)
     (entry,) = entries()
-    assert (entry.purpose, entry.tokens, entry.month) == (Purpose.TITLE, 45, MONTH)
+    assert (entry.purpose, entry.tokens, entry.month) == (purpose, 45, MONTH)
     assert read_budget(person, now=NOW).spent == 45
+    # Nothing is out of step.
+    assert caplog.messages == []
 
 
 def test_work_that_is_done_again_is_charged_once(person: User) -> None:
