@@ -28,7 +28,9 @@ from chatbot.core.drain import StreamDrain
 from chatbot.core.handler import Handler
 from chatbot.core.heap import leave_out_what_stays
 from chatbot.core.tasks import spawn
+from conversations.checks import check_judge
 from conversations.eventlog import get_event_log
+from conversations.opinions import prepare_judge
 from conversations.overrides import follow_overrides
 from conversations.routing import websocket_urlpatterns
 from conversations.scales import follow_scales
@@ -97,11 +99,15 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
                 # No system check has run: this is the first that reads it.
                 await send({"type": "lifespan.startup.failed", "message": f"Models: {exc}"})
                 return
+            if faults := [str(one.msg) for one in check_judge() if one.is_serious()]:
+                await send({"type": "lifespan.startup.failed", "message": "\n".join(faults)})
+                return
             following = [
                 spawn(follow_overrides(), name="model overrides"),
                 spawn(follow_scales(), name="token scales"),
                 spawn(follow_policy(), name="moderation policy"),
                 spawn(asyncio.to_thread(get_ready), name="classifier"),
+                spawn(prepare_judge(), name="moderation judge"),
                 spawn(follow_suspensions(), name="suspensions"),
             ]
             _drained.begin_at(signal.SIGTERM)

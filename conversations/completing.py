@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from django.utils import timezone
 
@@ -24,13 +25,19 @@ def can_afford(user: User, prompt: Prompt) -> bool:
 
 
 async def complete(
-    prompt: Prompt, models: Sequence[ModelSpec], calls: list[Call]
+    prompt: Prompt,
+    models: Sequence[ModelSpec],
+    calls: list[Call],
+    *,
+    may_wait: bool = True,
 ) -> tuple[str, str]:
     """Return what the first of these models that can has to say, and its name.
 
-    `calls` is given each call once it has ended, also when nothing came of it. Raises ProviderError.
+    `calls` is given each call once it has ended, also when nothing came of it. Where nobody
+    `may_wait`, a provider at its limit is not asked again. Raises ProviderError.
     """
     registry = get_registry()
+    means = registry.means if may_wait else replace(registry.means, has_queue=True)
     text, model = "", ""
 
     async def open_candidate(spec: ModelSpec) -> Candidate:
@@ -40,7 +47,7 @@ async def complete(
         await registry.means.gate.arrange(models),
         open_candidate,
         calls=calls,
-        means=registry.means,
+        means=means,
     )
     async with aclosing(completion) as events:
         async for event in events:

@@ -26,6 +26,7 @@ from chatbot.core.tasks import spawn
 from chatbot.core.webrequest import BoundedServer
 from conversations.claims import release_leases
 from conversations.eventlog import get_event_log
+from conversations.opinions import prepare_judge
 from conversations.overrides import follow_overrides
 from conversations.periodic import run_schedule
 from conversations.scales import follow_scales
@@ -162,6 +163,7 @@ class EmbeddedServer:
             set_local_endpoint(self._local)
             await self._local.start()
         await get_registry().import_sdks()
+        await prepare_judge()
         if self._local is not None:
             # Pages are served meanwhile, and what is asked meanwhile waits in the queue.
             await self._wait_for_model(self._local)

@@ -15,13 +15,13 @@ from chatbot.accounts.models import User
 from chatbot.core.db import db_call
 from chatbot.core.errors import ChatError
 from conversations.models import Screening
+from conversations.opinions import ask_opinion, has_judge
 from moderation.excerpts import Excerpt
 from moderation.judging import judge, judge_again
 from moderation.models import Action as Done, Source
 from moderation.policies import current_policy
 from moderation.policy import Action, Decision
 from moderation.recording import Where, find_excerpt, note_event
-from moderation.remote import get_bench, judge as ask_judge
 from moderation.types import Surface
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def screen_texts(user: User, texts: Texts, *, conversation_id: UUID | None = Non
         if not decision.is_clean:
             finds.append(Find(text, source, decision, find_excerpt(text, Surface.INPUT)))
     screened = Screened(user, conversation_id, tuple(finds))
-    if get_bench() is not None and any(find.decision.is_doubtful for find in finds):
+    if has_judge() and any(find.decision.is_doubtful for find in finds):
         raise OpinionWanted(screened)
     return screened
 
@@ -143,7 +143,7 @@ async def hear(screened: Screened) -> Screened:
     for find in screened.finds:
         said = None
         if find.decision.is_doubtful:
-            said = await ask_judge(find.text, Surface.INPUT)
+            said = await ask_opinion(screened.user, find.text)
         if said is not None:
             find = replace(find, decision=judge_again(find.decision, said, plan=screened.user.plan))
         if not find.decision.is_clean:

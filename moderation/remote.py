@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -91,9 +92,22 @@ class ModelJudge:
 
     async def judge(self, text: str, surface: Surface) -> Scores:
         """Return what the model says, which must be JSON of the form that it is told."""
-        names = json.dumps([category.value for category in Category])
-        said = await self._ask(_INSTRUCTIONS % (names, _WHERE[surface]), text)
+        said = await self._ask(tell_model(surface), text)
         return read_verdict(said, version=self._name)
+
+
+def tell_model(surface: Surface) -> str:
+    """Return the instructions of a model that judges texts of a surface."""
+    names = json.dumps([category.value for category in Category])
+    return _INSTRUCTIONS % (names, _WHERE[surface])
+
+
+@dataclass(slots=True)
+class Record:
+    """How a judge has done lately; benches that ask the same one share it."""
+
+    failures: int = 0
+    closed_until: float = float("-inf")
 
 
 class Bench:
@@ -105,29 +119,30 @@ class Bench:
         *,
         timeout_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
+        record: Record | None = None,
     ) -> None:
         self._judge = judge
         self._timeout_s = timeout_s
         self._clock = clock
-        self._failures = 0
-        self._closed_until = float("-inf")
+        self._record = record or Record()
 
     async def judge(self, text: str, surface: Surface) -> Scores | None:
         """Return what the judge says, or None where it says nothing in time. Raises nothing."""
-        if self._clock() < self._closed_until:
+        record = self._record
+        if self._clock() < record.closed_until:
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
                 scores = await self._judge.judge(text[:LONGEST_TEXT], surface)
         except Exception as exc:  # noqa: BLE001 - whatever a judge fails of, the local tiers decide
-            self._failures += 1
-            if self._failures >= FAILURES:
-                self._closed_until = self._clock() + PAUSE_S
-                self._failures = 0
+            record.failures += 1
+            if record.failures >= FAILURES:
+                record.closed_until = self._clock() + PAUSE_S
+                record.failures = 0
             # The kind alone: messages of HTTP clients may carry what was sent.
             logger.warning("The remote judge said nothing: %s", type(exc).__name__)
             return None
-        self._failures = 0
+        record.failures = 0
         return scores
 
 

@@ -336,6 +336,7 @@ AUDIT_HEADS_FILE = env.text("AUDIT_HEADS_FILE")
 MODERATION_TIER2 = env.choice("MODERATION_TIER2", "auto", "auto", "off")
 MODERATION_JUDGE_URL = env.url("MODERATION_JUDGE_URL", "https", "http")
 MODERATION_JUDGE_KEY = env.text("MODERATION_JUDGE_KEY")
+MODERATION_JUDGE_MODEL = env.text("MODERATION_JUDGE_MODEL")
 # How many characters of an answer wait until what follows them was judged too.
 MODERATION_HOLD_BACK = env.number("MODERATION_HOLD_BACK", 80, most=160)
 env.check_hold_back("MODERATION_HOLD_BACK", MODERATION_HOLD_BACK)
