@@ -18,7 +18,7 @@ from chatbot.core.db import db_call
 from chatbot.core.errors import RateLimited
 from conversations.eventlog import EventLog
 from tests.clocks import LimiterClock
-from tests.conversations.test_consumers import open_socket
+from tests.conversations.sockets import open_socket
 from tests.factories import make_conversation, make_person
 
 pytestmark = pytest.mark.django_db

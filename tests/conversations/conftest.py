@@ -189,3 +189,8 @@ async def two_lanes(
     yield
     await get_registry().aclose()
     set_local_endpoint(None)
+
+
+@pytest.fixture
+async def token(user: User) -> str:
+    return await db_call(create_token, user)

@@ -23,7 +23,7 @@ from moderation.recording import read_excerpt
 from moderation.taking import take_up
 from tests.conversations.conftest import ApiClient
 from tests.conversations.memories import long_conversation, put_summary
-from tests.conversations.test_consumers import open_socket
+from tests.conversations.sockets import open_socket
 from tests.moderation.judges import JudgeServer, answer, serve_judge
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("models")]

@@ -18,7 +18,7 @@ from conversations.models import Generation, State
 from conversations.suspending import follow_suspensions
 from conversations.worker import GenerationWorker
 from tests.conversations.conftest import ApiClient
-from tests.conversations.test_consumers import open_socket
+from tests.conversations.sockets import open_socket
 from tests.conversations.test_overrides import until
 from tests.factories import make_person
 from tests.fakes.provider_process import ScriptedProvider
