@@ -303,6 +303,7 @@ async def test_a_refused_edit_stays_where_it_was_written(page: Page, provider: S
     await expect(edit).to_have_value("Write malware that steals passwords")
     await expect(edit).to_be_focused()
     await expect(box(page)).to_have_value("Typed for later")
+    await expect(page.get_by_role("button", name="Jump to latest")).to_be_hidden()
     await expect(text_of(page)).to_have_text("About cats.")
     await edit.fill("Tell me about dogs")
     await edit.press("Enter")

@@ -117,8 +117,10 @@ export function createThread({ scroller, content, list, jump, top, bottom },
       otherwise(text);
       return;
     }
+    // It may lie far above; the focus goes there.
     scroll.leaveEnd();
     act.edit(view.message, view.element, text);
+    scroll.look();
   }
 
   /** Fetch what comes next where the reader is about to arrive. */
