@@ -13,13 +13,13 @@ from django.conf import settings
 
 from chatbot.accounts.ledger import record_calls
 from chatbot.accounts.models import Purpose, User
-from chatbot.core.db import db_call
+from chatbot.core.db import DatabaseAway, db_call
 from conversations.completing import can_afford, complete
 from llm.conf import get_registry
 from llm.pricing import Call
 from llm.types import Prompt, Turn
 from moderation import remote
-from moderation.remote import LONGEST_TEXT, Bench, ModelJudge, Record, tell_model
+from moderation.remote import Bench, ModelJudge, Record, tell_model
 from moderation.types import Scores, Surface
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ async def ask_opinion(user: User, text: str) -> Scores | None:
     name: str = settings.MODERATION_JUDGE_MODEL
     if not name:
         return await remote.judge(text, Surface.INPUT)
-    question = _ask_for_verdict(tell_model(Surface.INPUT), text[:LONGEST_TEXT])
+    question = _ask_for_verdict(tell_model(Surface.INPUT), text)
     if not await db_call(can_afford, user, question):
         return None
     calls: list[Call] = []
@@ -61,7 +61,15 @@ async def ask_opinion(user: User, text: str) -> Scores | None:
     finally:
         # Also when it took too long, or whoever sent the text is gone.
         if calls:
-            await db_call(record_calls, user, Purpose.VERDICT, calls)
+            await _charge(user, calls)
+
+
+async def _charge(user: User, calls: list[Call]) -> None:
+    try:
+        await db_call(record_calls, user, Purpose.VERDICT, calls)
+    except DatabaseAway:
+        # What the judge said counts all the same, and so does why a caller was cancelled.
+        logger.warning("A verdict on a text of %s could not be charged", user.pk)
 
 
 async def prepare_judge() -> None:

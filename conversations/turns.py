@@ -167,6 +167,8 @@ async def _start(ask: _Ask, draft: Callable[[Conversation], Draft]) -> StartedTu
     try:
         return await db_call(_accept, ask, draft)
     except OpinionWanted as wanted:
+        # Somebody else is asked, and that is paid: it counts, whoever waits for it or not.
+        await db_call(count_request, ask.user)
         heard = await hear(wanted.screened)
     return await db_call(_accept, replace(ask, heard=heard), draft)
 

@@ -27,7 +27,7 @@ TIMEOUT_S = 2.0
 # So many failures in a row are no accident, and so long is it left alone then.
 FAILURES = 3
 PAUSE_S = 30.0
-# More is paid for, and tells no more.
+# Nobody is asked about more: a judge that is shown a part would clear what it has not seen.
 LONGEST_TEXT = 8_000
 _MODEL = "omni-moderation-latest"
 # What the judge calls harmful counts as this at least; what it does not, as this at most.
@@ -129,11 +129,11 @@ class Bench:
     async def judge(self, text: str, surface: Surface) -> Scores | None:
         """Return what the judge says, or None where it says nothing in time. Raises nothing."""
         record = self._record
-        if self._clock() < record.closed_until:
+        if self._clock() < record.closed_until or len(text) > LONGEST_TEXT:
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
-                scores = await self._judge.judge(text[:LONGEST_TEXT], surface)
+                scores = await self._judge.judge(text, surface)
         except Exception as exc:  # noqa: BLE001 - whatever a judge fails of, the local tiers decide
             record.failures += 1
             if record.failures >= FAILURES:

@@ -41,13 +41,10 @@ def _is_trusted(origin: str, scheme: str, netloc: str) -> bool:
     As Django's `CsrfViewMiddleware` reads the setting, so that whoever may post may also connect.
     """
     for trusted in settings.CSRF_TRUSTED_ORIGINS:
-        trusted_scheme, _, domain = trusted.partition("://")
         if trusted == origin:
             return True
-        if (
-            "*" in domain
-            and scheme == trusted_scheme
-            and is_same_domain(netloc, domain.lstrip("*"))
-        ):
+        parts = urlsplit(trusted)
+        is_wildcard = "*" in trusted and scheme == parts.scheme
+        if is_wildcard and is_same_domain(netloc, parts.netloc.lstrip("*")):
             return True
     return False

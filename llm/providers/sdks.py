@@ -1,7 +1,7 @@
 """The providers' SDKs, imported where a call is made.
 
-Importing one takes half a second of CPU or more, which no web process and no command needs to spend,
-and which an event loop cannot.
+Importing one takes half a second of CPU or more, which a command that makes no call, and a web process
+that asks no judge, need not spend, and which an event loop cannot.
 """
 
 from __future__ import annotations

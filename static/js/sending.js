@@ -93,7 +93,7 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
   };
 
   /** Send a text; when it is refused, it goes back to where it was written, with the reason. */
-  async function send(text, { parentSeq, putBack = ui.restore } = {}) {
+  async function send(text, { parentSeq, putBack } = {}) {
     if (store.get().live) return;
     if (parentSeq === undefined && store.get().newerCursor !== null && !(await goToEnd(text))) return;
     const before = store.get();
@@ -137,11 +137,15 @@ export function createSending({ api, store, drafts, list, navigate, answering, v
         discard(id, now, before);
         id = "";
       }
-      drafts.write(id, { text: isEdit ? drafts.read(id).text : text, sent: wasRefused(error) ? null : { text, parentSeq, key } });
+      // Where the page has to be loaded anew, or is another one by now, an edit is kept as a draft.
+      const staysOpen = isEdit && now === visit() && REFUSALS.has(error.code);
+      const unsent = staysOpen ? "" : text;
+      const draft = isEdit ? [unsent, drafts.read(id).text].filter(Boolean).join("\n\n") : text;
+      drafts.write(id, { text: draft, sent: wasRefused(error) ? null : { text, parentSeq, key } });
       if (error.code === "conversation_not_found") list.forget(id);
       if (now !== visit()) return;
       takeBack(before, user);
-      putBack(text);
+      (staysOpen ? putBack : ui.restore)(text);
       onRefused(error);
     }
   }

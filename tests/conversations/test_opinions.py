@@ -15,7 +15,7 @@ from chatbot.accounts.models import LedgerEntry, User
 from chatbot.core.db import db_call
 from conversations.models import Generation, Screening
 from conversations.opinions import VERDICT_TOKENS, ask_opinion, get_record, prepare_judge
-from moderation.remote import FAILURES
+from moderation.remote import FAILURES, LONGEST_TEXT
 from moderation.types import Category
 from tests.conversations.conftest import ApiClient
 from tests.conversations.memories import WRITER
@@ -163,6 +163,26 @@ async def test_after_failures_in_a_row_a_model_is_left_alone(
         assert await ask_opinion(user, FLAGGED) is None
     assert len(judge.requests()) == FAILURES
     assert len(await verdicts_paid()) == FAILURES
+
+
+async def test_of_a_text_that_is_too_long_to_be_shown_whole_nobody_clears_a_part(
+    api: ApiClient, judge: ScriptedProvider
+) -> None:
+    long = f"{'The hills were green and quiet. ' * 300}{WEAPON} {WEAPON} {WEAPON}"
+    assert len(long) > LONGEST_TEXT
+    error_of(await send(api, await api.new_conversation(), long))
+    assert judge.requests() == []
+    assert (await only_note())["action"] == "blocked"
+
+
+async def test_asking_counts_as_a_request_whoever_waits_for_it(
+    api: ApiClient, judge: ScriptedProvider, settings: Settings
+) -> None:
+    conversations = [await api.new_conversation() for _ in range(2)]
+    settings.REQUESTS_PER_MINUTE = 1
+    first, second = [await send(api, conversation, FLAGGED) for conversation in conversations]
+    assert (first.status_code, second.status_code) == (202, 429)
+    assert len(judge.requests()) == 1
 
 
 async def test_without_budget_for_it_a_model_is_not_asked(

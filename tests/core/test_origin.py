@@ -38,5 +38,5 @@ def test_an_origin_is_own_by_host_and_port(
     settings: Settings, origin: str | None, host: str, is_own: bool
 ) -> None:
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "chat.example"]
-    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example", "https://*.many.example"]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example", "https://*.many.example/"]
     assert is_own_origin(headers(origin, host)) is is_own

@@ -4,6 +4,7 @@ from chatbot.core.constraining import AddCheckForNew
 
 
 class Migration(migrations.Migration):
+    """Goes forward only, once there are verdicts; the code before it runs on the new check too."""
 
     dependencies = [
         ('accounts', '0006_old_suspensions'),
