@@ -14,7 +14,10 @@ from tests.e2e.conftest import pages_of, sign_up
 from tests.e2e.thread import answer, finished, send, text_of
 from tests.live import ServeProcess
 
+# Slow, and what a small model happens to say may be halted: reloads and restarts are tested with
+# scripted answers too, and the real model over HTTP.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.process,
     pytest.mark.model,
     pytest.mark.asyncio(loop_scope="session"),
